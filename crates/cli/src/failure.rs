@@ -1,0 +1,99 @@
+//! Errors for the person at the terminal: one line with what failed, and a hint where there is one.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+
+/// The exit code for everything that is ours or the engine's, as `docker run` has it.
+pub(crate) const OURS: u8 = 125;
+
+/// A failure of a command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// A failure of ours or the engine's.
+    pub(crate) fn ours(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, code: OURS }
+    }
+
+    /// A failure with all its causes, each said once.
+    pub(crate) fn of(what: impl Display, error: &dyn Error) -> Self {
+        Self::ours(format!("{what}: {}", chain(error)))
+    }
+
+    /// Names where it happened.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// Adds what the person can do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints the failure and answers its exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let bold = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        // A closed standard error changes nothing about the exit code.
+        let _ = anstream_line(&format!("{bold}error:{bold:#} {}", one_line(&self.message)));
+        if let Some(hint) = &self.hint {
+            let _ = anstream_line(&format!("  hint: {}", one_line(hint)));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Writes a line to standard error, with colours only on a terminal.
+fn anstream_line(line: &str) -> std::io::Result<()> {
+    use std::io::{IsTerminal, Write};
+
+    let mut stderr = std::io::stderr().lock();
+    if stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        writeln!(stderr, "{line}")
+    } else {
+        writeln!(stderr, "{}", plain(line))
+    }
+}
+
+/// The text without colours.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            // Our own styles end with the letter m.
+            for c in chars.by_ref() {
+                if c == 'm' {
+                    break;
+                }
+            }
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}

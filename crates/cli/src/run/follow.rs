@@ -1,0 +1,218 @@
+//! Following tasks to their end: one loop over what the tasks tell, signals, the time limit and other programs' kills.
+
+use std::future::pending;
+use std::time::Duration;
+
+use docker_containerizer::logs::LogChunk;
+use mesos_types::ContainerId;
+use task_supervisor::{KillRequest, Outcome, Supervisor, TaskHandle, Update};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::control::{self, Asked};
+use super::show::Show;
+use crate::runs::{OwnedRun, Reply};
+
+/// The exit code of a run that was ended by `--timeout`, as `timeout` has it.
+const TIMED_OUT: u8 = 124;
+
+/// How many messages of all tasks may wait to be shown.
+const MESSAGES: usize = 256;
+
+/// A task that is followed.
+pub(crate) struct Followed {
+    /// The task's id.
+    pub(crate) name: String,
+    pub(crate) container_id: ContainerId,
+    pub(crate) handle: TaskHandle,
+    pub(crate) output: mpsc::Receiver<LogChunk>,
+}
+
+/// What a task tells.
+enum Message {
+    Output(LogChunk),
+    Update(Update),
+}
+
+/// What is known of a task while it is followed.
+struct Task {
+    name: String,
+    container_id: ContainerId,
+    kills: mpsc::Sender<KillRequest>,
+    exit_code: Option<u8>,
+    asked: Vec<oneshot::Sender<Reply>>,
+}
+
+/// Why everything is being killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// A signal with this number came.
+    Signal(u8),
+    /// The time limit passed.
+    Timeout,
+}
+
+/// Follows tasks until each has ended and its container is removed; answers the exit code.
+pub(crate) async fn follow(
+    supervisor: &Supervisor,
+    run: OwnedRun,
+    mut show: Show,
+    followed: Vec<Followed>,
+    timeout: Option<Duration>,
+) -> u8 {
+    let (messages, mut told) = mpsc::channel(MESSAGES);
+    let mut tasks = Vec::with_capacity(followed.len());
+    for (at, task) in followed.into_iter().enumerate() {
+        let Followed { name, container_id, handle, output } = task;
+        tasks.push(Task { name, container_id, kills: handle.kills, exit_code: None, asked: Vec::new() });
+        tokio::spawn(forward(at, handle.updates, output, messages.clone()));
+    }
+    drop(messages);
+    let mut asked = control::serve(&run);
+    let mut interrupts = listen(SignalKind::interrupt());
+    let mut terminations = listen(SignalKind::terminate());
+    let time_limit = timeout.map(|timeout| Instant::now() + timeout);
+    let mut ending = None;
+    loop {
+        let signal = tokio::select! {
+            message = told.recv() => match message {
+                Some((at, message)) => {
+                    show_message(&mut show, &mut tasks, at, message);
+                    continue;
+                }
+                None => break,
+            },
+            Some(asked) = asked.recv() => {
+                kill_asked(&mut tasks, asked);
+                continue;
+            }
+            () = next_signal(&mut interrupts) => Ending::Signal(2),
+            () = next_signal(&mut terminations) => Ending::Signal(15),
+            () = sleep_until(time_limit.unwrap_or_else(Instant::now)), if time_limit.is_some() && ending.is_none() => {
+                Ending::Timeout
+            }
+        };
+        let grace = ending.map(|_| Duration::ZERO);
+        show.ending(match (signal, grace) {
+            (Ending::Timeout, _) => "the time is up: killing the tasks",
+            (Ending::Signal(_), None) => "killing the tasks; once more to kill at once",
+            (Ending::Signal(_), Some(_)) => "killing the tasks at once",
+        });
+        ending.get_or_insert(signal);
+        for task in &tasks {
+            // A task that has ended takes no kill; one with kills enough needs no more.
+            let _ = task.kills.try_send(KillRequest { grace });
+        }
+    }
+    show.finish();
+    supervisor.containerizer().settled().await;
+    run.end();
+    exit_code(ending, &tasks)
+}
+
+/// Hands on what a task tells, its output before what came after it.
+async fn forward(
+    at: usize,
+    mut updates: mpsc::Receiver<Update>,
+    mut output: mpsc::Receiver<LogChunk>,
+    messages: mpsc::Sender<(usize, Message)>,
+) {
+    loop {
+        let message = tokio::select! {
+            biased;
+            Some(chunk) = output.recv() => Message::Output(chunk),
+            update = updates.recv() => match update {
+                Some(update) => Message::Update(update),
+                None => return,
+            },
+        };
+        if messages.send((at, message)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn show_message(show: &mut Show, tasks: &mut [Task], at: usize, message: Message) {
+    let Some(task) = tasks.get_mut(at) else { return };
+    match message {
+        Message::Output(chunk) => show.output(at, &task.name, &chunk),
+        Message::Update(update) => {
+            show.update(at, &task.name, &update);
+            if let Update::Terminal(_, outcome, _) = update {
+                end(task, &outcome);
+            }
+        }
+    }
+}
+
+fn end(task: &mut Task, outcome: &Outcome) {
+    task.exit_code = Some(outcome.exit_code);
+    for asked in task.asked.drain(..) {
+        let state = outcome.state.as_str_name().to_owned();
+        // Whoever asked may have left.
+        let _ = asked.send(Reply::Ended { state });
+    }
+}
+
+fn kill_asked(tasks: &mut [Task], asked: Asked) {
+    let found = tasks.iter_mut().find(|task| task.container_id == asked.container_id && task.exit_code.is_none());
+    match found {
+        Some(task) => {
+            let _ = task.kills.try_send(KillRequest { grace: asked.grace });
+            task.asked.push(asked.reply);
+        }
+        None => drop(asked.reply.send(Reply::Unknown)),
+    }
+}
+
+/// The first exit code that is not 0, unless a signal or the time limit ended the run.
+fn exit_code(ending: Option<Ending>, tasks: &[Task]) -> u8 {
+    match ending {
+        Some(Ending::Timeout) => TIMED_OUT,
+        Some(Ending::Signal(number)) => 128 + number,
+        None => tasks.iter().filter_map(|task| task.exit_code).find(|code| *code != 0).unwrap_or(0),
+    }
+}
+
+fn listen(kind: SignalKind) -> Option<Signal> {
+    signal(kind).inspect_err(|error| tracing::warn!(%error, "a signal cannot be listened for")).ok()
+}
+
+async fn next_signal(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(code: u8) -> Task {
+        Task {
+            name: "t".into(),
+            container_id: ContainerId::random(),
+            kills: mpsc::channel(1).0,
+            exit_code: Some(code),
+            asked: Vec::new(),
+        }
+    }
+
+    #[rstest::rstest]
+    #[case(None, &[0, 0], 0)]
+    #[case(None, &[0, 3, 4], 3)]
+    #[case(None, &[], 0)]
+    #[case(Some(Ending::Timeout), &[137], 124)]
+    #[case(Some(Ending::Signal(2)), &[0], 130)]
+    #[case(Some(Ending::Signal(15)), &[0], 143)]
+    fn the_exit_code_is_the_first_that_is_not_0(
+        #[case] ending: Option<Ending>,
+        #[case] codes: &[u8],
+        #[case] expected: u8,
+    ) {
+        let tasks: Vec<_> = codes.iter().map(|&code| ended(code)).collect();
+        assert_eq!(exit_code(ending, &tasks), expected);
+    }
+}

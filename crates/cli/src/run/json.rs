@@ -1,0 +1,38 @@
+//! What is printed with `--json`: one object a line, with a `type`.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use docker_containerizer::logs::LogChunk;
+use docker_engine::PullProgress;
+use mesos_proto::json::Names;
+use mesos_proto::v1;
+use serde_json::{Value, json};
+
+/// A status in Mesos' JSON form.
+pub(crate) fn status(status: &v1::TaskStatus) -> Value {
+    json!({"type": "status", "status": mesos_proto::json::to_json_set(status, Names::V1)})
+}
+
+/// A piece of output: as text if it is UTF-8, in base64 otherwise.
+pub(crate) fn output(task: &str, chunk: &LogChunk) -> Value {
+    match std::str::from_utf8(&chunk.bytes) {
+        Ok(text) => json!({"type": "output", "task_id": task, "stream": chunk.stream, "text": text}),
+        Err(_) => {
+            let data = STANDARD.encode(&chunk.bytes);
+            json!({"type": "output", "task_id": task, "stream": chunk.stream, "base64": data})
+        }
+    }
+}
+
+/// A line of the engine about a layer.
+pub(crate) fn pull(task: &str, line: &PullProgress) -> Value {
+    json!({
+        "type": "pull", "task_id": task, "layer": line.layer, "status": line.status,
+        "current": line.current, "total": line.total,
+    })
+}
+
+/// A line of ours.
+pub(crate) fn note(what: &str, text: &str) -> Value {
+    json!({"type": "note", "about": what, "text": text})
+}

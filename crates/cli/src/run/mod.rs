@@ -1,0 +1,20 @@
+//! `mesos-docker run`: from a definition to an exit code.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `follow` | the loop: updates of all tasks, signals, the time limit, kills from other programs |
+//! | `control` | the socket for kills from other programs |
+//! | `show` | what is printed, for people |
+//! | `json` | what is printed with `--json` |
+//! | `progress` | pulls on the terminal |
+
+mod control;
+mod follow;
+mod json;
+mod launch;
+mod progress;
+mod show;
+
+pub(crate) use follow::{Followed, follow};
+pub(crate) use launch::run;
+pub(crate) use show::Show;

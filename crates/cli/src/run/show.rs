@@ -1,0 +1,224 @@
+//! What a run prints: the tasks' output to standard output and error, everything of ours to standard error.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use docker_containerizer::logs::{LogChunk, StreamName};
+use docker_containerizer::{LogsEnd, Running, Termination};
+use mesos_proto::v1::{self, TaskState};
+use task_supervisor::Update;
+
+use super::json;
+use super::progress::Pulls;
+
+/// The longest line that is put together before it is printed in parts, in bytes.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// What is printed, and how.
+pub(crate) struct Show {
+    form: Form,
+    /// Whether lines carry the task's number, since there are several.
+    prefixed: bool,
+    coloured: bool,
+    /// Beginnings of lines, by task and stream.
+    partial: HashMap<(usize, StreamName), Vec<u8>>,
+    pulls: Pulls,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Show {
+    /// For `tasks` tasks.
+    pub(crate) fn new(is_json: bool, tasks: usize) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        Self {
+            form: if is_json { Form::Json } else { Form::Text },
+            prefixed: tasks > 1,
+            coloured: is_terminal && std::env::var_os("NO_COLOR").is_none(),
+            partial: HashMap::new(),
+            pulls: Pulls::new(is_terminal && !is_json),
+        }
+    }
+
+    /// A line for the definition's author.
+    pub(crate) fn note(&self, text: &str) {
+        self.say("note", AnsiColor::Yellow, text);
+    }
+
+    /// That everything is being killed, and why.
+    pub(crate) fn ending(&self, text: &str) {
+        self.say("mesos-docker", AnsiColor::Yellow, text);
+    }
+
+    /// A piece of a task's output.
+    pub(crate) fn output(&mut self, at: usize, task: &str, chunk: &LogChunk) {
+        match self.form {
+            Form::Json => print_line(&json::output(task, chunk)),
+            Form::Text if !self.prefixed => self.pulls.suspend(|| write_to(chunk.stream, &chunk.bytes)),
+            Form::Text => self.lines(at, chunk),
+        }
+    }
+
+    /// What was told of a task.
+    pub(crate) fn update(&mut self, at: usize, task: &str, update: &Update) {
+        match update {
+            Update::Pull(line) => match self.form {
+                Form::Json => print_line(&json::pull(task, line)),
+                Form::Text => self.pulls.update(line),
+            },
+            Update::Warning(warning) => self.note(&format!("{task}: the engine warns: {warning}")),
+            Update::Status(status) => self.status(at, task, status, ""),
+            Update::Running(status, running) => self.status(at, task, status, &place(running)),
+            Update::Terminal(status, _, termination) => {
+                self.flush(at);
+                self.status(at, task, status, "");
+                self.incomplete(task, termination);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends what is unfinished on the terminal.
+    pub(crate) fn finish(&mut self) {
+        self.pulls.finish();
+    }
+
+    fn incomplete(&self, task: &str, termination: &Termination) {
+        if termination.logs == LogsEnd::Incomplete {
+            self.note(&format!("{task}: the end of the output could not be read"));
+        }
+    }
+
+    fn status(&mut self, at: usize, task: &str, status: &v1::TaskStatus, more: &str) {
+        if self.form == Form::Json {
+            return print_line(&json::status(status));
+        }
+        let state = status.state();
+        if state != TaskState::TaskStarting {
+            self.pulls.finish();
+        }
+        let number = if self.prefixed { format!("#{} ", at + 1) } else { String::new() };
+        let message = status.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+        let reason = match status.reason {
+            Some(_) if is_bad(state) => format!(" ({})", status.reason().as_str_name()),
+            _ => String::new(),
+        };
+        let text = format!("{number}{task}{more}{message}{reason}");
+        self.say(state.as_str_name(), colour(state), &text);
+    }
+
+    /// Prints the lines that a piece completes, each with the task's number.
+    fn lines(&mut self, at: usize, chunk: &LogChunk) {
+        let partial = self.partial.entry((at, chunk.stream)).or_default();
+        partial.extend_from_slice(&chunk.bytes);
+        let complete = match partial.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => end + 1,
+            None if partial.len() > LONGEST_LINE => partial.len(),
+            None => return,
+        };
+        let rest = partial.split_off(complete);
+        let lines = std::mem::replace(partial, rest);
+        self.pulls.suspend(|| write_to(chunk.stream, &prefixed(at, &lines)));
+    }
+
+    /// Prints the beginnings of lines that will not be completed.
+    fn flush(&mut self, at: usize) {
+        for stream in [StreamName::Stdout, StreamName::Stderr] {
+            if let Some(rest) = self.partial.remove(&(at, stream)).filter(|rest| !rest.is_empty()) {
+                let mut line = prefixed(at, &rest);
+                line.push(b'\n');
+                write_to(stream, &line);
+            }
+        }
+    }
+
+    fn say(&self, what: &str, colour: AnsiColor, text: &str) {
+        let text = text.lines().collect::<Vec<_>>().join(" ");
+        if self.form == Form::Json {
+            return print_line(&json::note(what, &text));
+        }
+        let style = Style::new().bold().fg_color(Some(colour.into()));
+        let line = if self.coloured { format!("{style}{what}{style:#} {text}\n") } else { format!("{what} {text}\n") };
+        self.pulls.suspend(|| write_to(StreamName::Stderr, line.as_bytes()));
+    }
+}
+
+/// Where a task is reached: its address and host ports.
+fn place(running: &Running) -> String {
+    let mut text = String::new();
+    if let Some(ip) = running.addresses.ipv4 {
+        text.push_str(&format!(" {ip}"));
+    }
+    if let Some(ip) = running.addresses.ipv6 {
+        text.push_str(&format!(" {ip}"));
+    }
+    let mut ports: Vec<_> = running
+        .ports
+        .iter()
+        .map(|port| format!(" {}->{}/{}", port.host_port, port.container_port, port.protocol))
+        .collect();
+    // An engine with IPv6 publishes each port twice.
+    ports.sort();
+    ports.dedup();
+    text.extend(ports);
+    text
+}
+
+fn prefixed(at: usize, lines: &[u8]) -> Vec<u8> {
+    let prefix = format!("[{}] ", at + 1);
+    let mut text = Vec::with_capacity(lines.len() + prefix.len());
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        text.extend_from_slice(prefix.as_bytes());
+        text.extend_from_slice(line);
+    }
+    text
+}
+
+fn is_bad(state: TaskState) -> bool {
+    matches!(state, TaskState::TaskFailed | TaskState::TaskKilled | TaskState::TaskError | TaskState::TaskLost)
+}
+
+fn colour(state: TaskState) -> AnsiColor {
+    match state {
+        TaskState::TaskFinished | TaskState::TaskRunning => AnsiColor::Green,
+        state if is_bad(state) => AnsiColor::Red,
+        _ => AnsiColor::Cyan,
+    }
+}
+
+/// Writes to one of our streams. A reader that is gone is no failure of the task.
+fn write_to(stream: StreamName, bytes: &[u8]) {
+    let result = match stream {
+        StreamName::Stdout => {
+            let mut out = io::stdout().lock();
+            out.write_all(bytes).and_then(|()| out.flush())
+        }
+        StreamName::Stderr => io::stderr().lock().write_all(bytes),
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "nobody reads the output");
+    }
+}
+
+fn print_line(value: &serde_json::Value) {
+    write_to(StreamName::Stdout, format!("{value}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_gets_the_tasks_number() {
+        assert_eq!(prefixed(1, b"a\nb\n"), b"[2] a\n[2] b\n");
+        assert_eq!(prefixed(0, b"a"), b"[1] a");
+    }
+}

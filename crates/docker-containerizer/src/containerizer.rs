@@ -1,0 +1,415 @@
+//! The Docker containerizer: the table of containers and the verbs of Mesos' containerizer interface.
+//!
+//! Source: `src/slave/containerizer/docker.cpp`. Departs from it where stock fails or hangs: a second launch of an id is
+//! an error instead of an abort, a failed launch leaves nothing behind, and destroy ends only when the container is
+//! gone. Each container is owned by its driver; a verb looks its driver up and talks to it, so one container that hangs
+//! does not delay the others.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use docker_engine::{Engine, EngineError, Terminal};
+use mesos_types::{ContainerId, EnvVar, FieldError, TaskLimits, TaskResources, TaskSpec};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::blocking::blocking;
+use crate::driver::{Command, Driver, View, Watched};
+use crate::labels::Labels;
+use crate::lifecycle::Life;
+use crate::logs::{CursorStore, LogFiles, LogSettings, Source};
+use crate::names::container_name;
+use crate::order::{AdoptOrder, LaunchOrder, Running};
+use crate::request::{self, CpuQuota, EngineFacts, Output, Request, RequestInput, RequestSettings};
+use crate::termination::{Kill, Termination};
+use crate::usage::{self, Host, Usage};
+
+/// How many commands may wait for a driver: a kill that finds the queue full is one of many like it.
+const COMMANDS: usize = 16;
+
+/// What the flags say about the containerizer.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How requests are made.
+    pub request: RequestSettings,
+    /// How the sandbox's log files are kept.
+    pub logs: LogSettings,
+    /// How long the end of a log may take to be read after the exit.
+    pub drain_deadline: Duration,
+    /// How long the engine may take to tell an exit code after the process was seen gone.
+    pub exit_deadline: Duration,
+}
+
+/// What all drivers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) settings: Settings,
+    pub(crate) tasks: TaskTracker,
+    table: Mutex<BTreeMap<ContainerId, Entry>>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    commands: mpsc::Sender<Command>,
+    view: watch::Receiver<View>,
+    task: Arc<Mutex<Amounts>>,
+}
+
+/// What a container asks for, which an update changes.
+#[derive(Debug, Clone)]
+struct Amounts {
+    resources: TaskResources,
+    limits: TaskLimits,
+}
+
+/// The Docker containerizer of one agent or one `mesos-docker`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Containerizer {
+    shared: Arc<Shared>,
+    facts: EngineFacts,
+    host: Host,
+}
+
+/// A container that was handed over, from its owner's side.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    view: watch::Receiver<View>,
+}
+
+/// Why a verb could not be performed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContainerizerError {
+    /// The id is in use.
+    #[error("container {0} is already started")]
+    AlreadyStarted(ContainerId),
+    /// No container has the id.
+    #[error("unknown container: {0}")]
+    Unknown(ContainerId),
+    /// The container does not run, or not yet.
+    #[error("container {0} is not running")]
+    NotRunning(ContainerId),
+    /// Its control groups cannot be read.
+    #[error("cannot read the usage of container {container_id}: {why}")]
+    Usage {
+        /// The container.
+        container_id: ContainerId,
+        /// The chain of causes.
+        why: String,
+    },
+    /// The engine.
+    #[error("cannot {what} container {container_id}")]
+    Engine {
+        /// The verb.
+        what: &'static str,
+        /// The container.
+        container_id: ContainerId,
+        /// Why.
+        source: EngineError,
+    },
+    /// The files of an adopted run.
+    #[error("cannot open the sandbox of container {container_id}")]
+    Sandbox {
+        /// The container.
+        container_id: ContainerId,
+        /// Why.
+        source: sandbox::SandboxError,
+    },
+}
+
+/// What is known of a container (`ContainerStatus`).
+#[derive(Debug, Clone)]
+pub struct ContainerStatus {
+    /// The container.
+    pub container_id: ContainerId,
+    /// What the engine said of it when it started; `None` before.
+    pub running: Option<Running>,
+}
+
+impl Shared {
+    /// Drops the container from the table when its end was told.
+    pub(crate) fn forget(&self, view: &watch::Sender<View>) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.retain(|_, entry| !view.subscribe().same_channel(&entry.view));
+    }
+}
+
+impl Containerizer {
+    /// A containerizer on an engine.
+    ///
+    /// # Errors
+    ///
+    /// The engine does not tell what it is.
+    pub async fn new(engine: Engine, settings: Settings) -> Result<Self, EngineError> {
+        let info = engine.info(engine.deadlines().info).await?;
+        let facts = EngineFacts { memory: info.mem_total, default_log_driver: info.default_log_driver };
+        let host = Host { cpus: f64::from(info.ncpu), memory: info.mem_total };
+        let shared =
+            Shared { engine, settings, tasks: TaskTracker::new(), table: Mutex::new(BTreeMap::new()) };
+        Ok(Self { shared: Arc::new(shared), facts, host })
+    }
+
+    /// The engine that it drives.
+    pub fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    /// Translates a task into the request that [`Containerizer::launch`] sends; sends nothing itself.
+    ///
+    /// # Errors
+    ///
+    /// The field that cannot be translated.
+    pub fn plan(
+        &self,
+        task: &TaskSpec,
+        labels: &Labels,
+        sandbox: &Path,
+        overlay: &[EnvVar],
+    ) -> Result<Request, FieldError> {
+        request::build(&RequestInput {
+            task,
+            labels,
+            sandbox,
+            overlay,
+            settings: &self.shared.settings.request,
+            engine: &self.facts,
+        })
+    }
+
+    /// Launches a container. Answers at once; the handle tells what becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// An id that is in use.
+    pub fn launch(&self, order: LaunchOrder) -> Result<Handle, ContainerizerError> {
+        let id = order.labels.identity.container_id;
+        let name = order.request.name.clone();
+        let (driver, handle) = self.enter(id, name, order.task.clone(), Life::accepted(), order.removal)?;
+        self.shared.tasks.spawn(driver.launch(order));
+        Ok(handle)
+    }
+
+    /// Takes over a container that an earlier process launched, running or stopped, and carries it to its end.
+    ///
+    /// # Errors
+    ///
+    /// An id that is in use, a sandbox that cannot be opened, or an engine that does not answer. A container that is
+    /// gone is no error: its end is told as removed from outside.
+    pub async fn adopt(&self, order: AdoptOrder) -> Result<Handle, ContainerizerError> {
+        let identity = &order.labels.identity;
+        let id = identity.container_id;
+        let engine = &self.shared.engine;
+        let inspection = engine
+            .inspect(&order.engine_id, engine.deadlines().inspect)
+            .await
+            .map_err(|source| ContainerizerError::Engine { what: "adopt", container_id: id, source })?;
+        let directory = sandbox::Sandbox::open(&order.paths.sandbox)
+            .map_err(|source| ContainerizerError::Sandbox { container_id: id, source })?;
+        let store = CursorStore::new(&order.paths.state);
+        let complete = blocking(|| store.load()).is_some_and(|cursors| cursors.complete);
+        let settings = self.shared.settings.logs;
+        let (mut files, remarks) = blocking(|| LogFiles::resume(&directory, order.owner, settings, store))
+            .map_err(|source| ContainerizerError::Sandbox { container_id: id, source })?;
+        for remark in remarks {
+            if let Err(error) = files.note(&remark) {
+                tracing::warn!(container_id = %id, error = crate::chain(&error), "a remark was not written");
+            }
+        }
+        let name = container_name(&identity.agent_id, id);
+        let (mut driver, handle) = self.enter(id, name, order.task, Life::adopted(), order.removal)?;
+        let terminal = if driver.task.container.terminal { Terminal::Yes } else { Terminal::No };
+        let source = match &inspection {
+            Some(now) if request::output_of(&now.log_driver, now.tty) == Output::Attach => Source::Reattach(terminal),
+            Some(_) if complete => Source::Read,
+            Some(_) => Source::Log,
+            None => Source::Read,
+        };
+        let engine_id = inspection.as_ref().map_or(order.engine_id, |now| now.id.clone());
+        // A container that was never started ends every wait with 0, which would look like success.
+        let never_started = match &inspection {
+            Some(now) => !now.state.started_at.is_set(),
+            None => order.started_at.is_none(),
+        };
+        if never_started {
+            driver.life = Life::accepted();
+            self.shared.tasks.spawn(driver.abandon(engine_id));
+            return Ok(handle);
+        }
+        let (stopped, logs) = driver.follow(&engine_id, files, order.tap, source);
+        let watched = match &inspection {
+            Some(now) => {
+                if let Some(signal) = now.stop_signal.as_ref() {
+                    driver.stop_signal.clone_from(signal);
+                }
+                let mut watched = driver.watch(now, stopped, logs);
+                if let Some(started_at) = order.started_at {
+                    watched.started_at = started_at;
+                }
+                watched
+            }
+            None => Watched {
+                engine_id,
+                started_at: order.started_at.unwrap_or_default(),
+                process: None,
+                cgroups: None,
+                stopped,
+                logs,
+            },
+        };
+        self.shared.tasks.spawn(driver.run(watched));
+        Ok(handle)
+    }
+
+    /// Stops a container, whatever it is doing; `None` for an unknown id. A later call with another grace counts.
+    ///
+    /// The handle's [`Handle::terminated`] tells the end, once the container is known to be stopped.
+    pub fn destroy(&self, id: ContainerId, kill: Kill) -> Option<Handle> {
+        let entry = self.entry(id)?;
+        if entry.commands.try_send(Command::Destroy(kill)).is_err() {
+            tracing::debug!(container_id = %id, "it is ending, or has kills enough");
+        }
+        Some(Handle { view: entry.view })
+    }
+
+    /// The end of a container; `None` for an unknown id.
+    pub fn wait(&self, id: ContainerId) -> Option<Handle> {
+        self.entry(id).map(|entry| Handle { view: entry.view })
+    }
+
+    /// Changes what a container may use: shares, quota and memory, up and down.
+    ///
+    /// # Errors
+    ///
+    /// An unknown id, or the engine's refusal. A container that does not run yet keeps what it was launched with.
+    pub async fn update(
+        &self,
+        id: ContainerId,
+        resources: TaskResources,
+        limits: TaskLimits,
+    ) -> Result<(), ContainerizerError> {
+        let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
+        let engine_id = entry.view.borrow().running.as_ref().map(|running| running.engine_id.clone());
+        let engine_id = engine_id.ok_or(ContainerizerError::NotRunning(id))?;
+        let quota = self.shared.settings.request.cfs;
+        let change = request::update(&resources, &limits, quota, self.facts.memory);
+        let engine = &self.shared.engine;
+        engine
+            .update(&engine_id, &change, engine.deadlines().update)
+            .await
+            .map_err(|source| ContainerizerError::Engine { what: "update", container_id: id, source })?;
+        *entry.task.lock().unwrap_or_else(PoisonError::into_inner) = Amounts { resources, limits };
+        Ok(())
+    }
+
+    /// What a container uses, from its control groups; no engine call.
+    ///
+    /// # Errors
+    ///
+    /// An unknown id, a container that does not run, or groups that cannot be read.
+    pub fn usage(&self, id: ContainerId) -> Result<Usage, ContainerizerError> {
+        let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
+        let cgroups = entry.view.borrow().cgroups.clone().ok_or(ContainerizerError::NotRunning(id))?;
+        let amounts = entry.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let quota: CpuQuota = self.shared.settings.request.cfs;
+        usage::read_usage(&cgroups, &amounts.resources, &amounts.limits, quota, self.host)
+            .map_err(|error| ContainerizerError::Usage { container_id: id, why: crate::chain(&error) })
+    }
+
+    /// What is known of a container.
+    ///
+    /// # Errors
+    ///
+    /// An unknown id.
+    pub fn status(&self, id: ContainerId) -> Result<ContainerStatus, ContainerizerError> {
+        let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
+        let running = entry.view.borrow().running.clone();
+        Ok(ContainerStatus { container_id: id, running })
+    }
+
+    /// The ids of all containers whose end was not told.
+    pub fn containers(&self) -> Vec<ContainerId> {
+        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// Waits until every container has ended and every due removal is done.
+    pub async fn settled(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.shared.tasks.reopen();
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    fn entry(&self, id: ContainerId) -> Option<Entry> {
+        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn enter(
+        &self,
+        id: ContainerId,
+        name: String,
+        task: TaskSpec,
+        life: Life,
+        removal: crate::order::RemovalDelay,
+    ) -> Result<(Driver, Handle), ContainerizerError> {
+        let (commands, received) = mpsc::channel(COMMANDS);
+        let (view, seen) = watch::channel(View::default());
+        let amounts = Amounts { resources: task.resources.clone(), limits: task.limits };
+        let entry = Entry { commands, view: seen.clone(), task: Arc::new(Mutex::new(amounts)) };
+        {
+            let mut table = self.shared.table.lock().unwrap_or_else(PoisonError::into_inner);
+            if table.contains_key(&id) {
+                return Err(ContainerizerError::AlreadyStarted(id));
+            }
+            table.insert(id, entry);
+        }
+        let driver = Driver::new(self.shared.clone(), task, name, received, view, removal, life);
+        Ok((driver, Handle { view: seen }))
+    }
+}
+
+impl Handle {
+    /// Waits until the container was seen started; `None` if it ended without.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub async fn running(&mut self) -> Option<Running> {
+        let seen = self.view.wait_for(|view| view.running.is_some() || view.termination.is_some()).await;
+        seen.ok()?.running.clone()
+    }
+
+    /// Waits for the end. `None` only when the runtime shuts down.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub async fn terminated(&mut self) -> Option<Arc<Termination>> {
+        let seen = self.view.wait_for(|view| view.termination.is_some()).await;
+        seen.ok()?.termination.clone()
+    }
+
+    /// Waits until the stopped container is removed, if it is to be.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub async fn settled(&mut self) {
+        // A sender that is gone has nothing left to do.
+        let _ = self.view.wait_for(|view| view.settled).await;
+    }
+}
+
+/// The canonical path of a work directory, as labels hold it.
+///
+/// # Errors
+///
+/// A directory that is not there.
+pub fn canonical_work_dir(work_dir: &Path) -> std::io::Result<PathBuf> {
+    work_dir.canonicalize()
+}

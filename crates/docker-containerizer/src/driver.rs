@@ -1,0 +1,468 @@
+//! The owner of one container: a task of the runtime that carries it through its life.
+//!
+//! It waits for what happens, asks [`Life::step`] what that means, and performs the answer. It is the only one that
+//! touches the container, so a kill interrupts what is under way: a pull is cancelled at once, a create or start in
+//! flight is let through and cleared away, since the engine would go on with it anyway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use docker_engine::{EngineTime, ErrorKind, Inspection, Terminal};
+use mesos_types::{Limit, Megabytes, TaskSpec};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::blocking::blocking;
+use crate::cgroup::Cgroups;
+use crate::containerizer::Shared;
+use crate::exit::{ExitWatch, Process};
+use crate::launch::Launcher;
+use crate::lifecycle::{Action, End, Event, Life};
+use crate::logs::{CursorStore, Drained, Follower, LogFiles, LogTap, Source};
+use crate::order::{LaunchOrder, Progress, RemovalDelay, RunPaths, Running};
+use crate::request::Output;
+use crate::stop::{Resend, Stopping};
+use crate::termination::{Cause, Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination};
+
+/// The signal that stops a container whose image names none.
+const DEFAULT_STOP_SIGNAL: &str = "SIGTERM";
+
+/// What a driver is told from outside.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Stop the container.
+    Destroy(Kill),
+}
+
+/// What the outside sees of a container.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    pub(crate) running: Option<Running>,
+    pub(crate) cgroups: Option<Cgroups>,
+    pub(crate) termination: Option<Arc<Termination>>,
+    /// Whether the stopped container was removed, or is to stay.
+    pub(crate) settled: bool,
+}
+
+/// One container's owner.
+pub(crate) struct Driver {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) task: TaskSpec,
+    pub(crate) name: String,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) view: watch::Sender<View>,
+    pub(crate) removal: RemovalDelay,
+    pub(crate) life: Life,
+    pub(crate) kill: Option<Kill>,
+    pub(crate) stop_signal: String,
+}
+
+/// A container that runs, with all that watches it.
+pub(crate) struct Watched {
+    pub(crate) engine_id: String,
+    pub(crate) started_at: EngineTime,
+    pub(crate) process: Option<Process>,
+    pub(crate) cgroups: Option<Cgroups>,
+    pub(crate) stopped: watch::Sender<bool>,
+    pub(crate) logs: oneshot::Receiver<Drained>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        task: TaskSpec,
+        name: String,
+        commands: mpsc::Receiver<Command>,
+        view: watch::Sender<View>,
+        removal: RemovalDelay,
+        life: Life,
+    ) -> Self {
+        let stop_signal = DEFAULT_STOP_SIGNAL.to_owned();
+        Self { shared, task, name, commands, view, removal, life, kill: None, stop_signal }
+    }
+
+    /// Launches and carries to the end. Must not be dropped while the runtime goes on.
+    pub(crate) async fn launch(mut self, order: LaunchOrder) {
+        let LaunchOrder { labels, request, paths, owner, tap, progress, .. } = order;
+        let shared = self.shared.clone();
+        let launcher = Launcher { engine: &shared.engine, request: &request, labels: &labels };
+        let tell = |told: Progress| {
+            // Progress is a courtesy: a listener that is slow misses lines, never the launch its time.
+            progress.as_ref().map(|sender| sender.try_send(told))
+        };
+
+        // Nothing fetches URIs yet: a task with URIs is refused before it gets here.
+        self.step(Event::Fetched);
+        let image = launcher.image(self.task.container.pull, |line| drop(tell(Progress::Pull(line))));
+        let image = match interruptible(&mut self.commands, image).await {
+            Ok(Ok(image)) => image,
+            Ok(Err(failure)) => return self.never_ran(Event::Failed(failure), None).await,
+            Err(kill) => return self.destroyed(kill, Phase::Pulling).await,
+        };
+        self.step(Event::Pulled);
+        if let Some(signal) = image.stop_signal.filter(|signal| !signal.is_empty()) {
+            self.stop_signal = signal;
+        }
+        if !request.body.stop_signal.is_empty() {
+            self.stop_signal.clone_from(&request.body.stop_signal);
+        }
+        let files = blocking(|| self.prepare_files(&paths, &request, owner));
+        let files = match files {
+            Ok(files) => files,
+            Err(failure) => return self.never_ran(Event::Failed(failure), None).await,
+        };
+        if let Some(progress) = &progress {
+            // TASK_STARTING must not be lost.
+            let _ = progress.send(Progress::Prepared).await;
+        }
+        self.step(Event::Mounted);
+
+        let created = self.through(launcher.create()).await;
+        let engine_id = match created {
+            Ok((id, warnings)) => {
+                if !warnings.is_empty() {
+                    drop(tell(Progress::Warnings(warnings)));
+                }
+                id
+            }
+            Err(failure) => return self.clear(&launcher, failure, None).await,
+        };
+        if self.kill.is_some() {
+            return self.clear(&launcher, Failure::new("start", "killed before the start"), None).await;
+        }
+        let source = match self.source(&request.output, &engine_id).await {
+            Ok(source) => source,
+            Err(failure) => return self.clear(&launcher, failure, None).await,
+        };
+        if let Err(failure) = self.through(launcher.start(&engine_id)).await {
+            return self.clear(&launcher, failure, None).await;
+        }
+        let (stopped, logs) = self.follow(&engine_id, files, tap, source);
+        let inspection = self.through(launcher.inspect_patiently(&engine_id)).await;
+        let watched = match inspection {
+            Ok(Some(inspection)) => self.watch(&inspection, stopped, logs),
+            Ok(None) => Watched {
+                engine_id,
+                started_at: EngineTime::default(),
+                process: None,
+                cgroups: None,
+                stopped,
+                logs,
+            },
+            Err(error) => {
+                let failure = Failure::new("inspect", crate::chain(&error));
+                return self.clear(&launcher, failure, Some((stopped, logs))).await;
+            }
+        };
+        self.step(Event::Started);
+        self.run(watched).await;
+    }
+
+    /// Carries a container that runs, or ran, to the end.
+    pub(crate) async fn run(mut self, watched: Watched) {
+        let (exit, oom_kills) = self.exit_of(&watched).await;
+        self.step(Event::Exited(exit.clone()));
+        watched.stopped.send_replace(true);
+        let engine_id = watched.engine_id.clone();
+        let termination = self.conclude(watched, exit, oom_kills).await;
+        self.end(termination, Some(&engine_id)).await;
+    }
+
+    /// Waits for the exit, and stops the container when it is told to. Answers also how often the kernel killed a
+    /// process for memory, where that could be read in time.
+    async fn exit_of(&mut self, watched: &Watched) -> (Exit, Option<u64>) {
+        let shared = self.shared.clone();
+        let watch = ExitWatch {
+            engine: &shared.engine,
+            id: &watched.engine_id,
+            started_at: &watched.started_at,
+            process: watched.process.as_ref(),
+            missed_after: shared.settings.exit_deadline,
+        };
+        let stop_signal = self.stop_signal.clone();
+        let stopping = Stopping {
+            engine: &shared.engine,
+            id: &watched.engine_id,
+            stop_signal: &stop_signal,
+            process: watched.process.as_ref(),
+        };
+        // When the last kill came, and whether the stop signal had been sent before it.
+        let mut stop = self.kill.map(|_| (Instant::now(), Resend::Yes));
+        let (mut is_gone, mut oom_kills) = (false, None);
+        let mut ended = std::pin::pin!(watch.ended());
+        let mut gone = std::pin::pin!(async {
+            match &watched.process {
+                Some(process) => process.ended().await,
+                None => std::future::pending().await,
+            }
+        });
+        loop {
+            let kill = self.kill;
+            let perform = async {
+                match (kill, stop) {
+                    (Some(kill), Some((at, resend))) => match stopping.perform(at + kill.grace, resend).await {},
+                    _ => std::future::pending::<()>().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut gone, if !is_gone => {
+                    // The control group goes with the process: read it while it is there.
+                    is_gone = true;
+                    oom_kills = watched.cgroups.as_ref().and_then(Cgroups::oom_kills);
+                    if stop.is_none() {
+                        continue;
+                    }
+                    stop = stop.map(|(at, _)| (at, Resend::No));
+                }
+                exit = &mut ended => return (exit, oom_kills),
+                Some(Command::Destroy(kill)) = self.commands.recv() => {
+                    self.step(Event::Destroy(Cause::Killed(kill)));
+                    self.kill = Some(kill);
+                    stop = Some((Instant::now(), if stop.is_some() { Resend::No } else { Resend::Yes }));
+                }
+                () = perform => {}
+            }
+        }
+    }
+
+    /// Makes the sandbox's log files and the places of the volumes.
+    fn prepare_files(
+        &self,
+        paths: &RunPaths,
+        request: &crate::request::Request,
+        owner: Option<sandbox::Owner>,
+    ) -> Result<LogFiles, Failure> {
+        let fail = |error: sandbox::SandboxError| Failure::new("mount", crate::chain(&error));
+        let directory = sandbox::Sandbox::open(&paths.sandbox).map_err(fail)?;
+        let store = CursorStore::new(&paths.state);
+        let mut files = LogFiles::create(&directory, owner, self.shared.settings.logs, store).map_err(fail)?;
+        for notice in &request.notices {
+            files.note(&notice.to_string()).map_err(fail)?;
+        }
+        crate::mount::make(&request.mount_points, &directory, owner)?;
+        Ok(files)
+    }
+
+    async fn source(&self, output: &Output, engine_id: &str) -> Result<Source, Failure> {
+        match output {
+            Output::Log => Ok(Source::Log),
+            Output::Attach => {
+                let terminal = if self.task.container.terminal { Terminal::Yes } else { Terminal::No };
+                let engine = &self.shared.engine;
+                let attached = engine.attach(engine_id, terminal, engine.deadlines().stream_head).await;
+                let attached = attached.map_err(|error| Failure::new("attach", crate::chain(&error)))?;
+                Ok(Source::Attached(attached, terminal))
+            }
+        }
+    }
+
+    /// Begins to follow the output.
+    pub(crate) fn follow(
+        &self,
+        engine_id: &str,
+        files: LogFiles,
+        tap: Option<LogTap>,
+        source: Source,
+    ) -> (watch::Sender<bool>, oneshot::Receiver<Drained>) {
+        let (stopped, is_stopped) = watch::channel(false);
+        let (drained, logs) = oneshot::channel();
+        let follower = Follower {
+            engine: self.shared.engine.clone(),
+            id: engine_id.to_owned(),
+            files,
+            tap,
+            drain_deadline: self.shared.settings.drain_deadline,
+        };
+        self.shared.tasks.spawn(async move {
+            // The driver may be gone when a runtime shuts down.
+            let _ = drained.send(follower.run(source, is_stopped).await);
+        });
+        (stopped, logs)
+    }
+
+    /// Takes hold of what an inspection shows, and tells it.
+    pub(crate) fn watch(
+        &self,
+        inspection: &Inspection,
+        stopped: watch::Sender<bool>,
+        logs: oneshot::Receiver<Drained>,
+    ) -> Watched {
+        let process = inspection.state.pid.and_then(|pid| Process::open(pid, &inspection.id));
+        let cgroups = match &process {
+            Some(process) => Cgroups::of(process.pid())
+                .inspect_err(|error| tracing::debug!(container = self.name, error = crate::chain(error), "no usage"))
+                .ok(),
+            None => None,
+        };
+        let running = Running::of(inspection);
+        self.view.send_modify(|view| {
+            view.running = Some(running);
+            view.cgroups.clone_from(&cgroups);
+        });
+        Watched {
+            engine_id: inspection.id.clone(),
+            started_at: inspection.state.started_at.clone(),
+            process,
+            cgroups,
+            stopped,
+            logs,
+        }
+    }
+
+    /// Lets an engine call through to its end, and notes a kill that comes meanwhile.
+    async fn through<T>(&mut self, call: impl Future<Output = T>) -> T {
+        let mut call = std::pin::pin!(call);
+        loop {
+            let kill = tokio::select! {
+                biased;
+                result = &mut call => return result,
+                Some(Command::Destroy(kill)) = self.commands.recv() => kill,
+            };
+            self.step(Event::Destroy(Cause::Killed(kill)));
+            self.kill = Some(kill);
+        }
+    }
+
+    /// Ends a launch with a container that may exist: looks for it by name and removes it, for as long as it takes.
+    async fn clear(
+        mut self,
+        launcher: &Launcher<'_>,
+        failure: Failure,
+        following: Option<(watch::Sender<bool>, oneshot::Receiver<Drained>)>,
+    ) {
+        self.step(Event::Failed(failure.clone()));
+        let removed = self.through(remove(&self.shared.clone(), &launcher.request.name)).await;
+        if let Err(error) = removed {
+            tracing::error!(container = launcher.request.name, %error, "a container that failed to start was not removed");
+        }
+        if let Some((stopped, _)) = following {
+            stopped.send_replace(true);
+        }
+        self.never_ran(Event::Cleared, None).await;
+    }
+
+    /// Ends a launch that an earlier process began: removes what it made, and fails.
+    pub(crate) async fn abandon(self, engine_id: String) {
+        if let Err(error) = remove(&self.shared, &engine_id).await {
+            tracing::error!(container = engine_id, %error, "a container that was never started was not removed");
+        }
+        let failure = Failure::new("recover", "the agent was restarted during the launch");
+        self.never_ran(Event::Failed(failure), None).await;
+    }
+
+    async fn destroyed(mut self, kill: Kill, phase: Phase) {
+        self.kill = Some(kill);
+        self.never_ran(Event::Destroy(Cause::Killed(kill)), Some(phase)).await;
+    }
+
+    /// Tells the end of a container that never ran.
+    async fn never_ran(mut self, event: Event, phase: Option<Phase>) {
+        let ending = match self.step(event) {
+            Action::End(End::Failed(failure)) => Ending::LaunchFailed(failure),
+            Action::End(End::DestroyedBeforeStart(_)) => Ending::DestroyedBeforeStart(phase.unwrap_or(Phase::Starting)),
+            other => {
+                tracing::error!(container = self.name, ?other, "a launch ended in an unexpected way");
+                Ending::LaunchFailed(Failure::new("launch", "internal error"))
+            }
+        };
+        let killed = self.kill;
+        let termination = Termination {
+            ending,
+            killed,
+            limitation: None,
+            engine_error: None,
+            last_errors: String::new(),
+            logs: LogsEnd::Complete,
+        };
+        self.end(termination, None).await;
+    }
+
+    /// Collects what is known of the end: the engine's last word, and the rest of the output.
+    async fn conclude(&self, watched: Watched, exit: Exit, oom_kills: Option<u64>) -> Termination {
+        let engine = &self.shared.engine;
+        let inspect = engine.inspect(&watched.engine_id, engine.deadlines().inspect);
+        let (inspection, drained) = tokio::join!(inspect, watched.logs);
+        let inspection = inspection.ok().flatten();
+        let oom = inspection.as_ref().is_some_and(|now| now.state.oom_killed) || oom_kills.is_some_and(|n| n > 0);
+        let limit = match (self.task.limits.mem, self.task.resources.mem) {
+            (Some(Limit::Finite(limit)), _) => Some(limit),
+            (Some(Limit::Infinite), _) | (None, None) => None,
+            (None, Some(request)) => Some(request.max(Megabytes(32))),
+        };
+        let is_limited = oom && exit != Exit::Code(0) && self.kill.is_none();
+        let (logs, last_errors) =
+            drained.map_or((LogsEnd::Incomplete, String::new()), |drained| (drained.end, drained.last_errors));
+        Termination {
+            ending: Ending::Exited(exit),
+            killed: self.kill,
+            limitation: is_limited.then_some(Limitation::Memory(limit)),
+            engine_error: inspection.map(|now| now.state.error).filter(|error| !error.is_empty()),
+            last_errors,
+            logs,
+        }
+    }
+
+    /// Tells the end once, then removes the container when its time has come.
+    async fn end(self, termination: Termination, engine_id: Option<&str>) {
+        let settled = engine_id.is_none() || self.removal == RemovalDelay::Never;
+        self.view.send_modify(|view| {
+            view.termination = Some(Arc::new(termination));
+            view.settled = settled;
+        });
+        self.shared.forget(&self.view);
+        let (Some(id), RemovalDelay::After(delay)) = (engine_id, self.removal) else { return };
+        tokio::time::sleep(delay).await;
+        if let Err(error) = remove(&self.shared, id).await {
+            tracing::warn!(container = id, %error, "a stopped container was not removed");
+        }
+        self.view.send_modify(|view| view.settled = true);
+    }
+
+    /// Applies an event; an illegal one is a bug that is told and ignored.
+    fn step(&mut self, event: Event) -> Action {
+        match self.life.step(event) {
+            Ok(action) => {
+                tracing::debug!(container = self.name, life = %self.life, ?action, "step");
+                action
+            }
+            Err(illegal) => {
+                tracing::error!(container = self.name, %illegal, "ignored an event");
+                Action::None
+            }
+        }
+    }
+}
+
+/// Runs an operation that a kill may interrupt at once.
+async fn interruptible<T>(
+    commands: &mut mpsc::Receiver<Command>,
+    operation: impl Future<Output = T>,
+) -> Result<T, Kill> {
+    tokio::select! {
+        biased;
+        Some(Command::Destroy(kill)) = commands.recv() => Err(kill),
+        result = operation => Ok(result),
+    }
+}
+
+/// Removes a container with its anonymous volumes, again until the engine says that it is gone or a deadline passes.
+pub(crate) async fn remove(shared: &Shared, id: &str) -> Result<(), String> {
+    use docker_engine::{AnonymousVolumes, Force, Removal};
+
+    let engine = &shared.engine;
+    let deadline = engine.deadlines().remove;
+    let attempt = async {
+        loop {
+            let result = engine.remove(id, Force::Yes, AnonymousVolumes::Remove, deadline).await;
+            match result {
+                Ok(Removal::Removed | Removal::AlreadyGone) => return Ok(()),
+                Ok(Removal::InProgress | Removal::Running) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::BadRequest { .. }) => return Err(crate::chain(&error)),
+                Err(error) => tracing::debug!(container = id, error = crate::chain(&error), "removed again soon"),
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    };
+    timeout(deadline, attempt).await.unwrap_or_else(|_| Err(format!("not removed within {} seconds", deadline.as_secs())))
+}

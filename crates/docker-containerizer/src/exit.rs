@@ -1,0 +1,162 @@
+//! Finding out that a container has stopped, and only then saying so.
+//!
+//! A lost stream is never an exit (design §2.10): after the wait breaks, the engine is asked, by id and start time,
+//! until it answers. Beside the wait a pidfd tells that the process is gone even while the engine is away; then the
+//! engine has a while to come back with the exit code.
+//!
+//! ```text
+//! wait ──code──► Exit::Code
+//!   └─broken─► ping, inspect: running, same start ──► wait again
+//!                             stopped               ──► Exit::Code
+//!                             other start, missing  ──► Exit::Unknown
+//! pidfd ──gone──► the above within a deadline, else Exit::Unknown
+//! ```
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use docker_engine::{Engine, EngineError, EngineTime, Inspection};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::timeout;
+
+use crate::termination::{Exit, Unknown};
+
+/// The pauses between questions to an engine that is away.
+const BACKOFF: [Duration; 5] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+
+/// The container's init process, held so that its number cannot come to mean another process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    fd: AsyncFd<OwnedFd>,
+    pid: u32,
+}
+
+/// Watches one run of one container.
+#[derive(Debug)]
+pub(crate) struct ExitWatch<'a> {
+    pub(crate) engine: &'a Engine,
+    /// The engine's id of the container.
+    pub(crate) id: &'a str,
+    /// When the run started, which tells it from a later run of the same container.
+    pub(crate) started_at: &'a EngineTime,
+    /// The process, where its number means something here.
+    pub(crate) process: Option<&'a Process>,
+    /// How long the engine may take to tell an exit that the process showed.
+    pub(crate) missed_after: Duration,
+}
+
+/// What an inspection says of the run that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Seen {
+    /// It runs.
+    Running,
+    /// It ended.
+    Ended(Exit),
+}
+
+impl Process {
+    /// Takes hold of the process `pid` of the container `id`.
+    ///
+    /// `None` where the number means nothing: another pid namespace, no permission, or a process that is gone or is
+    /// not in a control group of the container.
+    pub(crate) fn open(pid: u32, id: &str) -> Option<Self> {
+        let raw = Pid::from_raw(i32::try_from(pid).ok()?)?;
+        let fd = pidfd_open(raw, PidfdFlags::NONBLOCK).ok()?;
+        // The engine's id in the control group shows that it is the container's process; it is read after the fd was
+        // taken, so the answer is about the process that the fd holds.
+        if !crate::cgroup::belongs_to(pid, id) {
+            return None;
+        }
+        Some(Self { fd: register(fd)?, pid })
+    }
+
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits until the process has ended. May be dropped.
+    pub(crate) async fn ended(&self) {
+        if let Err(error) = self.fd.readable().await.map(drop) {
+            tracing::warn!(pid = self.pid, %error, "a process cannot be watched");
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Sends SIGKILL to the process, past the engine.
+    pub(crate) fn kill(&self) -> Result<(), rustix::io::Errno> {
+        rustix::process::pidfd_send_signal(self.fd.get_ref(), rustix::process::Signal::KILL)
+    }
+}
+
+impl ExitWatch<'_> {
+    /// Waits until the run has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub(crate) async fn ended(&self) -> Exit {
+        let Some(process) = self.process else {
+            return self.engine_says().await;
+        };
+        tokio::select! {
+            biased;
+            exit = self.engine_says() => exit,
+            () = process.ended() => match timeout(self.missed_after, self.engine_says()).await {
+                Ok(exit) => exit,
+                Err(_) => Exit::Unknown(Unknown::EngineMissedIt),
+            },
+        }
+    }
+
+    async fn engine_says(&self) -> Exit {
+        let mut failures = 0;
+        loop {
+            match self.engine.wait_not_running(self.id, self.engine.deadlines().stream_head).await {
+                // The code of a container that ran already when we asked is that of its last run.
+                Ok(end) => return Exit::Code(end.exit_code),
+                Err(error) => tracing::debug!(container = self.id, error = crate::chain(&error), "the wait broke"),
+            }
+            match self.look().await {
+                Ok(Seen::Ended(exit)) => return exit,
+                Ok(Seen::Running) => failures = 0,
+                Err(error) => {
+                    tracing::debug!(container = self.id, error = crate::chain(&error), "the engine is asked again");
+                }
+            }
+            tokio::time::sleep(BACKOFF[failures.min(BACKOFF.len() - 1)]).await;
+            failures += 1;
+        }
+    }
+
+    async fn look(&self) -> Result<Seen, EngineError> {
+        let inspection = self.engine.inspect(self.id, self.engine.deadlines().inspect).await?;
+        Ok(judge(inspection.as_ref(), self.started_at))
+    }
+}
+
+/// Registers a descriptor with the runtime.
+#[expect(unsafe_code, reason = "tokio has no safe way to register a descriptor, and no crate wraps a pidfd in one")]
+fn register(fd: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is one open descriptor, the same in every call of `as_raw_fd`, until it is dropped; the
+    // `AsyncFd` owns it and never lends it mutably.
+    unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.ok()
+}
+
+/// What an inspection says of the run that started at `started_at`.
+fn judge(inspection: Option<&Inspection>, started_at: &EngineTime) -> Seen {
+    match inspection {
+        None => Seen::Ended(Exit::Unknown(Unknown::RemovedOutside)),
+        Some(now) if now.state.started_at != *started_at => Seen::Ended(Exit::Unknown(Unknown::RestartedOutside)),
+        Some(now) if now.state.running || now.state.restarting => Seen::Running,
+        Some(now) => Seen::Ended(Exit::Code(now.state.exit_code)),
+    }
+}

@@ -1,0 +1,224 @@
+//! The steps of a launch that talk to the engine: image, create, start. Each may be told of a kill in between.
+//!
+//! After a timeout the outcome is unknown, so each step looks before it does anything again: a container has a name
+//! that only this launch uses, so what is there under that name is what an earlier attempt made. An engine that is
+//! away makes a launch wait, not fail; the driver's kill interrupts the wait.
+
+use std::time::Duration;
+
+use docker_engine::{Engine, EngineError, ErrorKind, ImageDetails, ImageRef, Inspection, PullDeadlines, PullProgress};
+use mesos_types::PullPolicy;
+use tokio::time::{Instant, sleep};
+
+use crate::labels::Labels;
+use crate::request::Request;
+use crate::termination::Failure;
+
+/// How often a step is tried against an engine that answers nothing useful.
+const TRIES: usize = 5;
+
+/// How long a launch waits for an engine that is away.
+const ENGINE_AWAY: Duration = Duration::from_secs(600);
+
+/// The pause between attempts against an engine that is away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The engine as one launch uses it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Launcher<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) request: &'a Request,
+    pub(crate) labels: &'a Labels,
+}
+
+/// How a create or start that may have been lost stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// Nothing was sent, or nothing came of it: try again.
+    Retry,
+    /// The engine refused: final.
+    Refused,
+    /// It may have happened: look.
+    Look,
+}
+
+impl Launcher<'_> {
+    /// Has the image on the host: by looking, or by pulling.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it cancels a pull in the engine.
+    pub(crate) async fn image(
+        &self,
+        policy: PullPolicy,
+        progress: impl FnMut(PullProgress),
+    ) -> Result<ImageDetails, Failure> {
+        let image = &self.request.image;
+        if policy == PullPolicy::IfMissing
+            && let Some(details) = self.patiently(|| self.look_for_image(image)).await.map_err(pull_failure)?
+        {
+            return Ok(details);
+        }
+        self.pull(image, progress).await.map_err(pull_failure)?;
+        match self.look_for_image(image).await.map_err(pull_failure)? {
+            Some(details) => Ok(details),
+            None => Err(Failure::new("pull", format!("the image {} was pulled and is not there", image.familiar()))
+                .exit_code(125)),
+        }
+    }
+
+    async fn look_for_image(&self, image: &ImageRef) -> Result<Option<ImageDetails>, EngineError> {
+        self.engine.image_inspect(image, self.engine.deadlines().image_inspect).await
+    }
+
+    async fn pull(&self, image: &ImageRef, progress: impl FnMut(PullProgress)) -> Result<(), EngineError> {
+        let deadlines = self.engine.deadlines();
+        let deadlines = PullDeadlines { total: deadlines.pull_total, inactivity: deadlines.pull_inactivity };
+        self.engine.pull(image, None, deadlines, progress).await
+    }
+
+    /// Creates the container; answers the engine's id and its warnings.
+    ///
+    /// # Errors
+    ///
+    /// The engine's refusal. The caller looks for a leftover by name after any error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Must run to its end: a create in flight makes a container all the same.
+    pub(crate) async fn create(&self) -> Result<(String, Vec<String>), Failure> {
+        let mut pulled = false;
+        let since = Instant::now();
+        for attempt in 1.. {
+            let deadline = self.engine.deadlines().create;
+            let error = match self.engine.create(&self.request.name, &self.request.body, deadline).await {
+                Ok(created) => return Ok((created.id, created.warnings)),
+                Err(error) => error,
+            };
+            // Somebody removed the image between our look and the create.
+            if error.is_not_found() && !pulled && is_missing_image(&error) {
+                pulled = true;
+                self.pull(&self.request.image, |_| {}).await.map_err(pull_failure)?;
+                continue;
+            }
+            let is_conflict = matches!(error.kind(), ErrorKind::Conflict { .. });
+            let lost = if is_conflict { Lost::Look } else { lost(&error) };
+            match lost {
+                Lost::Refused => return Err(create_failure(&error)),
+                Lost::Retry => {}
+                Lost::Look => {
+                    if let Some(found) = self.patiently(|| self.find()).await.map_err(|e| create_failure(&e))? {
+                        if crate::labels::Labels::read(&found.labels).ok().flatten().as_ref() == Some(self.labels)
+                            && !found.state.started_at.is_set()
+                        {
+                            return Ok((found.id, Vec::new()));
+                        }
+                        return Err(create_failure(&error));
+                    }
+                    if is_conflict && attempt >= TRIES {
+                        return Err(create_failure(&error));
+                    }
+                }
+            }
+            if since.elapsed() > ENGINE_AWAY || (lost == Lost::Look && attempt >= TRIES) {
+                return Err(create_failure(&error));
+            }
+            sleep(PAUSE).await;
+        }
+        Err(Failure::new("create", "gave up"))
+    }
+
+    /// Starts the container once; a lost answer is looked for.
+    ///
+    /// # Errors
+    ///
+    /// The engine's refusal, with the exit code that `docker run` would give.
+    ///
+    /// # Cancel safety
+    ///
+    /// Must run to its end: a start in flight starts the container all the same.
+    pub(crate) async fn start(&self, id: &str) -> Result<(), Failure> {
+        let since = Instant::now();
+        for attempt in 1.. {
+            let error = match self.engine.start(id, self.engine.deadlines().start).await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            let lost = lost(&error);
+            if lost == Lost::Refused {
+                return Err(start_failure(&error));
+            }
+            if lost == Lost::Look {
+                let found = self.patiently(|| self.inspect(id)).await.map_err(|e| start_failure(&e))?;
+                match found {
+                    Some(found) if found.state.started_at.is_set() => return Ok(()),
+                    Some(_) => {}
+                    None => return Err(start_failure(&error)),
+                }
+            }
+            if since.elapsed() > ENGINE_AWAY || (lost == Lost::Look && attempt >= TRIES) {
+                return Err(start_failure(&error));
+            }
+            sleep(PAUSE).await;
+        }
+        Err(Failure::new("start", "gave up"))
+    }
+
+    /// Inspects the container, waiting for an engine that is away.
+    pub(crate) async fn inspect_patiently(&self, id: &str) -> Result<Option<Inspection>, EngineError> {
+        self.patiently(|| self.inspect(id)).await
+    }
+
+    async fn inspect(&self, id: &str) -> Result<Option<Inspection>, EngineError> {
+        self.engine.inspect(id, self.engine.deadlines().inspect).await
+    }
+
+    /// Looks for the container under its name.
+    pub(crate) async fn find(&self) -> Result<Option<Inspection>, EngineError> {
+        self.inspect(&self.request.name).await
+    }
+
+    /// Repeats a question while the engine is away or does not answer, for as long as a launch waits for it.
+    async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, EngineError>>,
+    {
+        let since = Instant::now();
+        loop {
+            match ask().await {
+                Err(error) if lost(&error) != Lost::Refused && since.elapsed() < ENGINE_AWAY => {
+                    tracing::warn!(container = self.request.name, error = crate::chain(&error), "waiting for the engine");
+                    sleep(PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// What to do after an error of a create or start.
+fn lost(error: &EngineError) -> Lost {
+    match error.kind() {
+        ErrorKind::Unreachable { .. } => Lost::Retry,
+        ErrorKind::Timeout { .. } | ErrorKind::StreamBroken { .. } => Lost::Look,
+        _ => Lost::Refused,
+    }
+}
+
+/// Whether a 404 of a create is about the image: any other subject of a create (a network, a volume's container) has
+/// its own sentence, and a pull of an image that is there costs one look.
+fn is_missing_image(error: &EngineError) -> bool {
+    error.engine_message().is_some_and(|message| message.to_ascii_lowercase().contains("no such image"))
+}
+
+fn pull_failure(error: EngineError) -> Failure {
+    Failure::new("pull", crate::chain(&error)).exit_code(125)
+}
+
+fn create_failure(error: &EngineError) -> Failure {
+    Failure::new("create", crate::chain(error)).exit_code(125)
+}
+
+fn start_failure(error: &EngineError) -> Failure {
+    Failure::new("start", crate::chain(error)).exit_code(i64::from(docker_engine::start_failure_exit_code(error)))
+}

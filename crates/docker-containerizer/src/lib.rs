@@ -1,0 +1,46 @@
+//! The Docker containerizer: Mesos tasks as containers of a Docker Engine.
+//!
+//! [`Containerizer`] has the verbs of Mesos' containerizer interface (launch, update, usage, status, wait, destroy,
+//! containers, recover). The task supervisor calls it; it calls `docker-engine` and `sandbox`.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `containerizer` | the table of containers and the verbs |
+//! | `driver` | one container, from its launch to its removal |
+//! | `lifecycle` | what is legal, as a pure function |
+//! | `request` | a task as the Engine's create request, pure |
+//! | `launch` | image, create, start, with lost answers looked for |
+//! | `exit`, `stop` | knowing that a container ended, making it end |
+//! | `logs` | the output in the sandbox, once each and in order |
+//! | `usage`, `cgroup` | what a container uses, without an engine call |
+//! | `names`, `labels`, `recover` | whose a container is, and finding ours |
+
+mod blocking;
+mod cgroup;
+mod containerizer;
+mod driver;
+mod error_chain;
+mod exit;
+mod launch;
+mod lifecycle;
+mod mount;
+mod order;
+mod stop;
+
+pub mod labels;
+pub mod logs;
+pub mod names;
+pub mod recover;
+pub mod request;
+pub mod termination;
+pub mod usage;
+
+pub use containerizer::{
+    ContainerStatus, Containerizer, ContainerizerError, Handle, Settings, canonical_work_dir,
+};
+pub use labels::{Checkpoint, Identity, Labels};
+pub use order::{Addresses, AdoptOrder, LaunchOrder, Progress, RemovalDelay, RunPaths, Running};
+pub use termination::{Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown};
+pub use usage::Usage;
+
+pub(crate) use error_chain::chain;

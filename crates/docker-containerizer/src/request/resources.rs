@@ -1,0 +1,183 @@
+//! CPU and memory of the container, as `Docker::RunOptions::create` computes them.
+
+use docker_engine::HostConfig;
+use docker_engine::create_body::Resources;
+use mesos_types::{Limit, Megabytes, Millicpus, TaskLimits, TaskResources};
+
+use super::{CpuQuota, RequestInput};
+
+/// CPU shares of one CPU.
+const SHARES_PER_CPU: u64 = 1024;
+
+/// The fewest CPU shares that the kernel takes.
+const LEAST_SHARES: u64 = 2;
+
+/// The period of the CPU quota, in microseconds.
+pub(crate) const CFS_PERIOD: u64 = 100_000;
+
+/// The smallest CPU quota that the kernel takes, in microseconds.
+const LEAST_QUOTA: u64 = 1_000;
+
+/// The least memory that a container gets.
+const LEAST_MEMORY: Megabytes = Megabytes(32);
+
+/// The CPU and memory settings of one container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Amounts {
+    pub(crate) cpu_shares: Option<i64>,
+    /// Microseconds of CPU time in a period; -1 for no quota where one must be taken back.
+    pub(crate) cpu_quota: Option<i64>,
+    pub(crate) memory_reservation: Option<i64>,
+    /// Bytes; -1 for no limit where one must be taken back.
+    pub(crate) memory: Option<i64>,
+    pub(crate) oom_score_adj: Option<i64>,
+}
+
+/// Computes the settings for requests and limits on a host with `host_memory` bytes.
+pub(crate) fn amounts(
+    requests: &TaskResources,
+    limits: &TaskLimits,
+    quota: CpuQuota,
+    host_memory: u64,
+) -> Amounts {
+    let mut amounts = Amounts { cpu_shares: requests.cpus.map(shares), ..Amounts::default() };
+    amounts.cpu_quota = match (limits.cpus, quota, requests.cpus) {
+        (Some(Limit::Finite(limit)), _, _) => Some(microseconds(limit)),
+        (None, CpuQuota::FromRequest, Some(request)) => Some(microseconds(request)),
+        (Some(Limit::Infinite), _, _) | (None, CpuQuota::FromLimit, _) | (None, CpuQuota::FromRequest, None) => None,
+    };
+    match limits.mem {
+        None => amounts.memory = requests.mem.map(memory),
+        Some(limit) => {
+            if let Limit::Finite(limit) = limit {
+                amounts.memory = Some(memory(limit));
+            }
+            if let Some(request) = requests.mem {
+                amounts.memory_reservation = Some(memory(request));
+                let burstable = match limit {
+                    Limit::Infinite => true,
+                    Limit::Finite(limit) => request < limit,
+                };
+                if burstable {
+                    amounts.oom_score_adj = Some(oom_score_adj(request, host_memory));
+                }
+            }
+        }
+    }
+    amounts
+}
+
+/// The change that brings a running container to new requests and limits; what is no longer limited is set free.
+pub(crate) fn update(
+    requests: &TaskResources,
+    limits: &TaskLimits,
+    quota: CpuQuota,
+    host_memory: u64,
+) -> Resources {
+    let amounts = amounts(requests, limits, quota, host_memory);
+    let memory = amounts.memory.or((limits.mem == Some(Limit::Infinite)).then_some(-1));
+    Resources {
+        cpu_shares: amounts.cpu_shares,
+        cpu_quota: amounts.cpu_quota.or((limits.cpus == Some(Limit::Infinite)).then_some(-1)),
+        memory,
+        memory_reservation: amounts.memory_reservation,
+        // A limit above the old swap limit is refused unless both change at once.
+        memory_swap: memory.map(|_| -1),
+        ..Resources::default()
+    }
+}
+
+/// Sets the amounts of the input's task.
+pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) {
+    let task = input.task;
+    let amounts = amounts(&task.resources, &task.limits, input.settings.cfs, input.engine.memory);
+    host.oom_score_adj = amounts.oom_score_adj;
+    let host = &mut host.resources;
+    host.cpu_shares = amounts.cpu_shares;
+    host.cpu_quota = amounts.cpu_quota;
+    host.memory_reservation = amounts.memory_reservation;
+    host.memory = amounts.memory;
+}
+
+fn shares(cpus: Millicpus) -> i64 {
+    signed((cpus.0.saturating_mul(SHARES_PER_CPU) / 1000).max(LEAST_SHARES))
+}
+
+fn microseconds(cpus: Millicpus) -> i64 {
+    signed((cpus.0.saturating_mul(CFS_PERIOD) / 1000).max(LEAST_QUOTA))
+}
+
+fn memory(amount: Megabytes) -> i64 {
+    signed(amount.max(LEAST_MEMORY).bytes())
+}
+
+/// 1000 less the share of the host's memory that is requested, in thousandths: who requests little goes first.
+fn oom_score_adj(request: Megabytes, host_memory: u64) -> i64 {
+    if host_memory == 0 {
+        return 1000;
+    }
+    let thousandths = u128::from(request.bytes()) * 1000 / u128::from(host_memory);
+    1000 - i64::try_from(thousandths.min(1000)).unwrap_or(1000)
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: i64 = 1 << 20;
+    const GB: u64 = 1 << 30;
+
+    fn requests(cpus: u64, mem: u64) -> TaskResources {
+        TaskResources { cpus: Some(Millicpus(cpus)), mem: Some(Megabytes(mem)), ..TaskResources::default() }
+    }
+
+    fn limits(cpus: Option<Limit<Millicpus>>, mem: Option<Limit<Megabytes>>) -> TaskLimits {
+        TaskLimits { cpus, mem }
+    }
+
+    #[rstest::rstest]
+    #[case::plain(requests(1000, 128), limits(None, None), CpuQuota::FromLimit,
+        Amounts { cpu_shares: Some(1024), memory: Some(128 * MB), ..Amounts::default() })]
+    #[case::least(requests(1, 4), limits(None, None), CpuQuota::FromRequest,
+        Amounts { cpu_shares: Some(2), cpu_quota: Some(1000), memory: Some(32 * MB), ..Amounts::default() })]
+    #[case::quota_from_the_request(requests(1000, 64), limits(None, None), CpuQuota::FromRequest,
+        Amounts { cpu_shares: Some(1024), cpu_quota: Some(100_000), memory: Some(64 * MB), ..Amounts::default() })]
+    #[case::half_of_the_host(
+        requests(1000, 1024), limits(Some(Limit::Finite(Millicpus(2000))), Some(Limit::Finite(Megabytes(2048)))),
+        CpuQuota::FromLimit,
+        Amounts {
+            cpu_shares: Some(1024), cpu_quota: Some(200_000), memory_reservation: Some(1024 * MB),
+            memory: Some(2048 * MB), oom_score_adj: Some(500),
+        })]
+    #[case::infinite(
+        requests(1000, 1024), limits(Some(Limit::Infinite), Some(Limit::Infinite)), CpuQuota::FromRequest,
+        Amounts {
+            cpu_shares: Some(1024), memory_reservation: Some(1024 * MB), oom_score_adj: Some(500),
+            ..Amounts::default()
+        })]
+    #[case::a_limit_that_is_the_request(
+        requests(1000, 64), limits(None, Some(Limit::Finite(Megabytes(64)))), CpuQuota::FromLimit,
+        Amounts {
+            cpu_shares: Some(1024), memory_reservation: Some(64 * MB), memory: Some(64 * MB), ..Amounts::default()
+        })]
+    #[case::nothing(TaskResources::default(), limits(None, None), CpuQuota::FromRequest, Amounts::default())]
+    fn amounts_are_those_of_stock(
+        #[case] requests: TaskResources,
+        #[case] limits: TaskLimits,
+        #[case] quota: CpuQuota,
+        #[case] expected: Amounts,
+    ) {
+        assert_eq!(amounts(&requests, &limits, quota, 2 * GB), expected);
+    }
+
+    #[test]
+    fn an_absurd_request_does_not_overflow() {
+        let all = requests(u64::MAX, u64::MAX);
+        let amounts = amounts(&all, &limits(None, Some(Limit::Infinite)), CpuQuota::FromRequest, 1);
+        assert!(amounts.cpu_shares.is_some_and(|s| s > 0) && amounts.oom_score_adj == Some(0));
+    }
+}

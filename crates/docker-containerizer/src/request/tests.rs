@@ -1,0 +1,201 @@
+//! Whole requests, table by table, for tasks read from their messages.
+
+use std::path::Path;
+
+use mesos_proto::v1;
+use mesos_types::{ContainerId, Strictness, TaskSpec};
+
+use super::*;
+use crate::labels::{Checkpoint, Identity};
+
+fn settings() -> RequestSettings {
+    RequestSettings {
+        sandbox_directory: "/mnt/mesos/sandbox".into(),
+        cfs: CpuQuota::FromLimit,
+        default_dns: DefaultDns::default(),
+        engine_log: EngineLog { driver: "local".into(), max_size: 1 << 20, max_files: 3 },
+    }
+}
+
+fn task(change: impl FnOnce(&mut v1::TaskInfo)) -> TaskSpec {
+    let docker = v1::container_info::DockerInfo { image: "localhost:5000/a/b".into(), ..Default::default() };
+    let mut container = v1::ContainerInfo { docker: Some(docker), ..Default::default() };
+    container.set_type(v1::container_info::Type::Docker);
+    let mut info = v1::TaskInfo {
+        name: "t".into(),
+        task_id: v1::TaskId { value: "test:colon".into() },
+        agent_id: v1::AgentId { value: "local".into() },
+        command: Some(v1::CommandInfo { value: Some("true".into()), ..Default::default() }),
+        container: Some(container),
+        ..Default::default()
+    };
+    change(&mut info);
+    TaskSpec::from_task_info(&info, Strictness::Lenient).unwrap()
+}
+
+fn request_in(task: &TaskSpec, sandbox: &str, default_log_driver: &str) -> Result<Request, FieldError> {
+    let labels = Labels {
+        identity: Identity {
+            agent_id: "local".parse().unwrap(),
+            framework_id: "f".parse().unwrap(),
+            executor_id: "e".parse().unwrap(),
+            task_id: task.task_id.clone(),
+            container_id: ContainerId::random(),
+        },
+        work_dir: "/w".into(),
+        checkpoint: Checkpoint::Yes,
+    };
+    build(&RequestInput {
+        task,
+        labels: &labels,
+        sandbox: Path::new(sandbox),
+        overlay: &[EnvVar::new("", "BOTH", "overlay").unwrap()],
+        settings: &settings(),
+        engine: &EngineFacts { memory: 1 << 32, default_log_driver: default_log_driver.into() },
+    })
+}
+
+fn request(task: &TaskSpec) -> Result<Request, FieldError> {
+    request_in(task, "/w/sandbox", "json-file")
+}
+
+#[test]
+fn the_environment_is_sorted_and_the_overlay_wins() {
+    let task = task(|info| {
+        let variable = |name: &str| v1::environment::Variable {
+            name: name.into(),
+            value: Some("task".into()),
+            ..Default::default()
+        };
+        let variables = vec![variable("MESOS_SANDBOX"), variable("BOTH"), variable("A")];
+        info.command.as_mut().unwrap().environment = Some(v1::Environment { variables });
+    });
+    let request = request(&task).unwrap();
+    let name = format!("MESOS_CONTAINER_NAME={}", request.name);
+    assert_eq!(*request.body.env, ["A=task", "BOTH=overlay", &name, "MESOS_SANDBOX=/mnt/mesos/sandbox"]);
+}
+
+#[test]
+fn a_shell_command_replaces_the_entrypoint() {
+    let body = request(&task(|_| {})).unwrap().body;
+    assert_eq!(body.entrypoint.unwrap(), ["/bin/sh"]);
+    assert_eq!(body.cmd.unwrap(), ["-c", "true"]);
+}
+
+#[test]
+fn the_images_default_is_sent_as_nothing() {
+    let task = task(|info| info.command = Some(v1::CommandInfo { shell: Some(false), ..Default::default() }));
+    let json = serde_json::to_value(request(&task).unwrap().body).unwrap();
+    assert!(json.get("Cmd").is_none() && json.get("Entrypoint").is_none(), "{json}");
+}
+
+/// Peer: DockerContainerizerTest.ROOT_DOCKER_LaunchSandboxWithColon.
+#[test]
+fn a_sandbox_with_a_colon_is_a_mount() {
+    let request = request_in(&task(|_| {}), "/w/test:colon", "json-file").unwrap();
+    assert!(request.body.host_config.binds.is_empty());
+    let mount = &request.body.host_config.mounts[0];
+    assert_eq!((mount.source.as_str(), mount.target.as_str()), ("/w/test:colon", "/mnt/mesos/sandbox"));
+}
+
+fn volume(container_path: &str, host_path: &str, mode: v1::volume::Mode) -> v1::Volume {
+    v1::Volume {
+        mode: mode.into(),
+        container_path: container_path.into(),
+        host_path: Some(host_path.into()),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn volumes_keep_their_order_and_forms() {
+    use v1::volume::Mode::{Ro, Rw};
+
+    let task = task(|info| {
+        info.container.as_mut().unwrap().volumes =
+            vec![volume("/c", "/h", Ro), volume("rel", "/h2", Rw), volume("/s", "below/me", Rw), volume("/c:d", "/h3", Ro)];
+    });
+    let request = request(&task).unwrap();
+    assert_eq!(request.body.host_config.binds, ["/h:/c:ro", "/h2:/mnt/mesos/sandbox/rel:rw"]);
+    let mounts: Vec<_> =
+        request.body.host_config.mounts.iter().map(|m| (m.source.as_str(), m.target.as_str(), m.read_only)).collect();
+    assert_eq!(
+        mounts,
+        [
+            ("/w/sandbox/below/me", "/s", false),
+            ("/h3", "/c:d", true),
+            ("/w/sandbox", "/mnt/mesos/sandbox", false)
+        ]
+    );
+    let points = [
+        MountPoint::Sandbox(sandbox::RelPath::new("below/me").unwrap()),
+        MountPoint::Host("/h3".into()),
+    ];
+    assert_eq!(request.mount_points, points);
+}
+
+#[test]
+fn a_port_is_exposed_and_bound() {
+    let task = task(|info| {
+        info.resources = vec![v1::Resource {
+            name: "ports".into(),
+            r#type: v1::value::Type::Ranges.into(),
+            ranges: Some(v1::value::Ranges { range: vec![v1::value::Range { begin: 31000, end: 31001 }] }),
+            ..Default::default()
+        }];
+        let docker = info.container.as_mut().unwrap().docker.as_mut().unwrap();
+        docker.set_network(v1::container_info::docker_info::Network::Bridge);
+        let mapping = |host_port, protocol: &str| v1::container_info::docker_info::PortMapping {
+            host_port,
+            container_port: 53,
+            protocol: Some(protocol.into()),
+        };
+        docker.port_mappings = vec![mapping(31000, "tcp"), mapping(31001, "udp")];
+    });
+    let json = serde_json::to_value(request(&task).unwrap().body).unwrap();
+    assert_eq!(json["ExposedPorts"], serde_json::json!({"53/tcp": {}, "53/udp": {}}));
+    let bound = |port: &str| serde_json::json!([{"HostIp": "", "HostPort": port}]);
+    assert_eq!(json["HostConfig"]["PortBindings"], serde_json::json!({"53/tcp": bound("31000"), "53/udp": bound("31001")}));
+}
+
+#[rstest::rstest]
+#[case::the_engines_default_is_mangling("json-file", None, Some("local"), Output::Log)]
+#[case::the_operator_chose_another("journald", None, None, Output::Log)]
+#[case::the_task_chose_another("json-file", Some("none"), Some("none"), Output::Attach)]
+fn the_log_driver_is_ours_unless_somebody_chose(
+    #[case] default: &str,
+    #[case] parameter: Option<&str>,
+    #[case] expected: Option<&str>,
+    #[case] output: Output,
+) {
+    let task = task(|info| {
+        if let Some(value) = parameter {
+            info.container.as_mut().unwrap().docker.as_mut().unwrap().parameters =
+                vec![v1::Parameter { key: "log-driver".into(), value: value.into() }];
+        }
+    });
+    let request = request_in(&task, "/w/s", default).unwrap();
+    assert_eq!(request.body.host_config.log_config.as_ref().map(|l| l.driver.as_str()), expected);
+    assert_eq!(request.output, output);
+}
+
+#[test]
+fn a_task_may_not_set_a_label_of_ours_by_a_parameter() {
+    for label in ["org.apache.mesos.work_dir=/other", "org.apache.mesos.new=1"] {
+        let task = task(|info| {
+            info.container.as_mut().unwrap().docker.as_mut().unwrap().parameters =
+                vec![v1::Parameter { key: "label".into(), value: label.into() }];
+        });
+        let error = request(&task).unwrap_err().to_string();
+        assert!(error.contains("org.apache.mesos."), "{error}");
+    }
+}
+
+#[rstest::rstest]
+#[case("Upper/Case")]
+#[case("a b")]
+#[case("a:b:c")]
+fn an_image_reference_that_is_none_names_the_field(#[case] image: &str) {
+    let task = task(|info| info.container.as_mut().unwrap().docker.as_mut().unwrap().image = image.into());
+    assert_eq!(request(&task).unwrap_err().field(), "container.docker.image");
+}

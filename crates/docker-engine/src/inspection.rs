@@ -1,0 +1,411 @@
+//! What the engine knows of a container: the raw JSON for frameworks, and the parts that we act on.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::engine::{Engine, unreadable};
+use crate::error::{EngineError, Op};
+use crate::path;
+use crate::stamp::EngineTime;
+use crate::transport::Call;
+
+/// A container as the engine describes it.
+///
+/// `Debug` leaves the raw JSON out, as it holds the environment.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The JSON object exactly as the engine sent it, without white space around it. It holds the environment.
+    pub raw: Bytes,
+    /// The engine's id.
+    pub id: String,
+    /// The name, without the slash before it.
+    pub name: String,
+    /// When it was made.
+    pub created: EngineTime,
+    /// Whether and how it runs.
+    pub state: State,
+    /// How often the engine restarted it.
+    pub restart_count: u64,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its address in each network, by the network's name.
+    pub networks: BTreeMap<String, EndpointAddr>,
+    /// Its network mode, as it was asked for.
+    pub network_mode: String,
+    /// Its published ports, in order.
+    pub ports: Vec<PublishedPort>,
+    /// Its log driver, as the engine chose it.
+    pub log_driver: String,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// The signal that asks it to stop, where it or its image names one.
+    pub stop_signal: Option<String>,
+    /// The image it was made from, as it was asked for.
+    pub image: String,
+    /// The id of that image.
+    pub image_id: String,
+    /// What is mounted in it.
+    pub mounts: Vec<MountPoint>,
+}
+
+impl std::fmt::Debug for Inspection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inspection")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("state", &self.state)
+            .field("networks", &self.networks)
+            .field("ports", &self.ports)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The state of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct State {
+    /// `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
+    pub status: String,
+    /// Whether its first process is there, also when paused or restarting.
+    pub running: bool,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Whether the engine is restarting it.
+    pub restarting: bool,
+    /// The process id on the engine's host, while it runs.
+    pub pid: Option<u32>,
+    /// The exit code of the last run; 0 before the first.
+    pub exit_code: i64,
+    /// Whether the kernel killed a process in it for want of memory.
+    pub oom_killed: bool,
+    /// Why the last start failed, empty otherwise.
+    pub error: String,
+    /// When the last run began.
+    pub started_at: EngineTime,
+    /// When the last run ended.
+    pub finished_at: EngineTime,
+}
+
+impl State {
+    /// Says whether it was ever started: the engine writes the year 1 before that.
+    pub fn started(&self) -> bool {
+        self.started_at.is_set()
+    }
+}
+
+/// The address of a container in one network. An engine that has none writes an empty text, which is `None` here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointAddr {
+    /// The IPv4 address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// The global IPv6 address.
+    pub ipv6: Option<Ipv6Addr>,
+    /// The IPv4 gateway.
+    pub gateway: Option<Ipv4Addr>,
+    /// The MAC address.
+    pub mac: Option<String>,
+}
+
+/// A port of the container that the host passes on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublishedPort {
+    /// The container's port.
+    pub container_port: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// The host's address, as the engine writes it.
+    pub host_ip: String,
+    /// The host's port.
+    pub host_port: u16,
+}
+
+/// Something mounted in a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MountPoint {
+    /// `bind`, `volume` or `tmpfs`.
+    pub kind: String,
+    /// The volume's name.
+    pub name: String,
+    /// The path on the host.
+    pub source: String,
+    /// The path in the container.
+    pub destination: String,
+    /// The volume's driver.
+    pub driver: String,
+    /// The mode that was asked for.
+    pub mode: String,
+    /// Whether the container may write.
+    pub writable: bool,
+    /// How mounts propagate.
+    pub propagation: String,
+}
+
+impl Engine {
+    /// Inspects a container, by id or name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As every read: `Unreachable`, `Timeout`, `StreamBroken`, `Protocol`, or what the engine says.
+    pub async fn inspect(&self, id: &str, deadline: Duration) -> Result<Option<Inspection>, EngineError> {
+        let call = Call::get(path::container(id, "/json"));
+        match self.call(Op::Inspect, id, deadline, &call).await {
+            Ok(answer) => {
+                let inspection = Inspection::from_json(&answer.body);
+                inspection.map(Some).map_err(|error| unreadable(Op::Inspect, id, &error))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Inspection {
+    /// Reads the JSON of an inspection, also one that was stored.
+    ///
+    /// # Errors
+    ///
+    /// The JSON error, for what is no inspection.
+    pub fn from_json(raw: &[u8]) -> Result<Self, serde_json::Error> {
+        let raw = trimmed(raw);
+        let container: wire::Container = serde_json::from_slice(&raw)?;
+        Ok(Self::from_wire(raw, container))
+    }
+
+    fn from_wire(raw: Bytes, container: wire::Container) -> Self {
+        let wire::Container { config, host_config, network_settings, .. } = container;
+        let networks =
+            network_settings.networks.into_iter().map(|(name, endpoint)| (name, endpoint.into())).collect();
+        Self {
+            raw,
+            id: container.id,
+            name: container.name.strip_prefix('/').map_or(container.name.clone(), str::to_owned),
+            created: EngineTime::new(&container.created),
+            state: container.state.into(),
+            restart_count: container.restart_count,
+            labels: config.labels,
+            networks,
+            network_mode: host_config.network_mode,
+            ports: published(network_settings.ports),
+            log_driver: host_config.log_config.kind,
+            tty: config.tty,
+            stop_signal: Some(config.stop_signal).filter(|signal| !signal.is_empty()),
+            image: config.image,
+            image_id: container.image,
+            mounts: container.mounts.into_iter().map(MountPoint::from).collect(),
+        }
+    }
+}
+
+/// Copies the JSON out of the read buffer, which is larger and would live as long as the task.
+fn trimmed(raw: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(raw.trim_ascii())
+}
+
+/// Puts the port map in order. What is no port is left out: it cannot be told to anybody.
+fn published(ports: BTreeMap<String, Option<Vec<wire::Binding>>>) -> Vec<PublishedPort> {
+    let mut all: Vec<PublishedPort> = ports
+        .into_iter()
+        .filter_map(|(key, bindings)| {
+            let (port, protocol) = key.split_once('/').unwrap_or((&key, "tcp"));
+            Some((port.parse().ok()?, protocol.to_owned(), bindings.unwrap_or_default()))
+        })
+        .flat_map(|(container_port, protocol, bindings): (u16, String, Vec<wire::Binding>)| {
+            bindings.into_iter().filter_map(move |binding| {
+                Some(PublishedPort {
+                    container_port,
+                    protocol: protocol.clone(),
+                    host_ip: binding.host_ip,
+                    host_port: binding.host_port.parse().ok()?,
+                })
+            })
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+impl From<wire::State> for State {
+    fn from(state: wire::State) -> Self {
+        Self {
+            status: state.status,
+            running: state.running,
+            paused: state.paused,
+            restarting: state.restarting,
+            pid: u32::try_from(state.pid).ok().filter(|pid| *pid != 0),
+            exit_code: state.exit_code,
+            oom_killed: state.oom_killed,
+            error: state.error,
+            started_at: EngineTime::new(&state.started_at),
+            finished_at: EngineTime::new(&state.finished_at),
+        }
+    }
+}
+
+impl From<wire::Endpoint> for EndpointAddr {
+    fn from(endpoint: wire::Endpoint) -> Self {
+        Self {
+            ipv4: endpoint.ip_address.parse().ok(),
+            ipv6: endpoint.global_ipv6_address.parse().ok(),
+            gateway: endpoint.gateway.parse().ok(),
+            mac: (!endpoint.mac_address.is_empty()).then_some(endpoint.mac_address),
+        }
+    }
+}
+
+impl From<wire::Mount> for MountPoint {
+    fn from(mount: wire::Mount) -> Self {
+        Self {
+            kind: mount.kind,
+            name: mount.name,
+            source: mount.source,
+            destination: mount.destination,
+            driver: mount.driver,
+            mode: mount.mode,
+            writable: mount.rw,
+            propagation: mount.propagation,
+        }
+    }
+}
+
+mod wire {
+    //! `GET /containers/{id}/json`, as far as it matters here. Only the id and the state must be there.
+
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use crate::serde_null::nullable;
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    pub(super) struct Container {
+        pub(super) id: String,
+        pub(super) state: State,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) name: String,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) created: String,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) image: String,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) restart_count: u64,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) config: Config,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) host_config: HostConfig,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) network_settings: NetworkSettings,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) mounts: Vec<Mount>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    pub(super) struct State {
+        pub(super) status: String,
+        pub(super) running: bool,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) paused: bool,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) restarting: bool,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) pid: i64,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) exit_code: i64,
+        #[serde(rename = "OOMKilled", default, deserialize_with = "nullable")]
+        pub(super) oom_killed: bool,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) error: String,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) started_at: String,
+        #[serde(default, deserialize_with = "nullable")]
+        pub(super) finished_at: String,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    pub(super) struct Config {
+        #[serde(deserialize_with = "nullable")]
+        pub(super) labels: BTreeMap<String, String>,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) tty: bool,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) stop_signal: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) image: String,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    pub(super) struct HostConfig {
+        #[serde(deserialize_with = "nullable")]
+        pub(super) network_mode: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) log_config: LogConfig,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    pub(super) struct LogConfig {
+        #[serde(rename = "Type", deserialize_with = "nullable")]
+        pub(super) kind: String,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    pub(super) struct NetworkSettings {
+        #[serde(deserialize_with = "nullable")]
+        pub(super) networks: BTreeMap<String, Endpoint>,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) ports: BTreeMap<String, Option<Vec<Binding>>>,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    pub(super) struct Endpoint {
+        #[serde(rename = "IPAddress", deserialize_with = "nullable")]
+        pub(super) ip_address: String,
+        #[serde(rename = "GlobalIPv6Address", deserialize_with = "nullable")]
+        pub(super) global_ipv6_address: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) gateway: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) mac_address: String,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    pub(super) struct Binding {
+        #[serde(deserialize_with = "nullable")]
+        pub(super) host_ip: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) host_port: String,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    pub(super) struct Mount {
+        #[serde(rename = "Type", deserialize_with = "nullable")]
+        pub(super) kind: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) name: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) source: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) destination: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) driver: String,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) mode: String,
+        #[serde(rename = "RW", deserialize_with = "nullable")]
+        pub(super) rw: bool,
+        #[serde(deserialize_with = "nullable")]
+        pub(super) propagation: String,
+    }
+}

@@ -1,0 +1,444 @@
+//! The settings of the Docker containerizer, valid by construction. Made from flags by `mesos-docker` and the agent.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::command_line::{insert, lookup};
+use crate::definition::{FlagDef, find};
+use crate::dns::ContainerDns;
+use crate::docker_table::DOCKER_FLAGS;
+use crate::error::FlagError;
+use crate::secret::Secret;
+use crate::source::{Notice, resolve};
+use crate::values::{parse_bool, parse_bytes, parse_duration, quote};
+
+/// Everything the Docker containerizer can be told by flags. See [`DOCKER_FLAGS`] for what each means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerSettings {
+    /// `--work_dir`, as given; not empty.
+    pub work_dir: Option<PathBuf>,
+    /// `--docker_socket`; absolute.
+    pub docker_socket: PathBuf,
+    /// `--docker_config`: the text of a JSON object.
+    pub docker_config: Option<Secret>,
+    /// `--docker_remove_delay`.
+    pub docker_remove_delay: Duration,
+    /// `--docker_stop_timeout`.
+    pub docker_stop_timeout: Duration,
+    /// `--sandbox_directory`; absolute.
+    pub sandbox_directory: PathBuf,
+    /// `--default_container_dns`.
+    pub default_container_dns: Option<ContainerDns>,
+    /// `--cgroups_enable_cfs`.
+    pub cgroups_enable_cfs: bool,
+    /// `--docker_kill_orphans`.
+    pub docker_kill_orphans: bool,
+    /// `--docker_mesos_image`.
+    pub docker_mesos_image: Option<String>,
+    /// `--executor_environment_variables`.
+    pub executor_environment_variables: Option<BTreeMap<String, String>>,
+    /// `--switch_user`.
+    pub switch_user: bool,
+    /// `--docker_strict_fields`.
+    pub docker_strict_fields: bool,
+    /// `--docker_honor_user`.
+    pub docker_honor_user: bool,
+    /// `--docker_log_*`.
+    pub logs: DockerLogSettings,
+    /// `--docker_max_parallel_launches`.
+    pub docker_max_parallel_launches: NonZeroUsize,
+    /// `--docker_*_timeout`.
+    pub deadlines: DockerDeadlines,
+}
+
+/// How output is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerLogSettings {
+    /// `--docker_log_driver`.
+    pub driver: String,
+    /// `--docker_log_max_size` in bytes; `None` never rotates.
+    pub max_size: Option<u64>,
+    /// `--docker_log_max_files`, 1 to 1000.
+    pub max_files: usize,
+}
+
+/// How long a call to the engine may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerDeadlines {
+    /// `--docker_create_timeout`.
+    pub create: Duration,
+    /// `--docker_start_timeout`.
+    pub start: Duration,
+    /// `--docker_inspect_timeout`.
+    pub inspect: Duration,
+    /// `--docker_pull_inactivity_timeout`.
+    pub pull_inactivity: Duration,
+    /// `--docker_pull_timeout`; `None` while the pull makes progress.
+    pub pull: Option<Duration>,
+    /// `--docker_remove_timeout`.
+    pub remove: Duration,
+}
+
+/// Settings and what the operator should be told about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedDockerSettings {
+    /// The settings.
+    pub settings: DockerSettings,
+    /// Deprecations and flags without effect, one sentence each.
+    pub notices: Vec<Notice>,
+}
+
+impl DockerSettings {
+    /// The settings without any flag.
+    pub fn defaults() -> Self {
+        // The table's defaults are constants, and a test builds settings from them.
+        match Self::from_pairs(std::iter::empty::<(&str, &str)>()) {
+            Ok(loaded) => loaded.settings,
+            Err(error) => unreachable!("the default of a flag is refused: {error}"),
+        }
+    }
+
+    /// Builds settings from flags by name, in any spelling; values may be `file:///path`, which is read here.
+    ///
+    /// # Errors
+    ///
+    /// An unknown name, one given twice, or a value that the flag refuses. Values of secret flags are never quoted.
+    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<LoadedDockerSettings, FlagError> {
+        let mut notices = Vec::new();
+        let mut values = BTreeMap::new();
+        for (name, value) in pairs {
+            let definition = lookup(DOCKER_FLAGS, name.as_ref())?;
+            let text = resolve(definition, value.as_ref(), &mut notices)?;
+            insert(&mut values, definition, text)?;
+        }
+        notices.extend(inert_flags(&values));
+        let settings = Self::from_values(&Values(values))?;
+        Ok(LoadedDockerSettings { settings, notices })
+    }
+
+    fn from_values(values: &Values) -> Result<Self, FlagError> {
+        Ok(Self {
+            work_dir: match values.optional("work_dir") {
+                None => None,
+                Some((name, "")) => return Err(FlagError::invalid(name, "the path is empty")),
+                Some((_, path)) => Some(PathBuf::from(path)),
+            },
+            docker_socket: values.absolute("docker_socket", "Invalid Docker socket path: ")?,
+            docker_config: values.optional("docker_config").map(docker_config).transpose()?,
+            docker_remove_delay: values.required("docker_remove_delay", parse_duration)?,
+            docker_stop_timeout: values.required("docker_stop_timeout", parse_duration)?,
+            sandbox_directory: values.absolute("sandbox_directory", "")?,
+            default_container_dns: values.optional("default_container_dns").map(container_dns).transpose()?,
+            cgroups_enable_cfs: values.required("cgroups_enable_cfs", parse_bool)?,
+            docker_kill_orphans: values.required("docker_kill_orphans", parse_bool)?,
+            docker_mesos_image: values.optional("docker_mesos_image").map(|(_, image)| image.to_owned()),
+            executor_environment_variables: values
+                .optional("executor_environment_variables")
+                .map(environment)
+                .transpose()?,
+            switch_user: values.required("switch_user", parse_bool)?,
+            docker_strict_fields: values.required("docker_strict_fields", parse_bool)?,
+            docker_honor_user: values.required("docker_honor_user", parse_bool)?,
+            logs: DockerLogSettings {
+                driver: values.required("docker_log_driver", log_driver)?,
+                max_size: values.parsed("docker_log_max_size", log_size)?,
+                max_files: values.required("docker_log_max_files", |text| count(text, 1..=1000))?.get(),
+            },
+            docker_max_parallel_launches: values
+                .required("docker_max_parallel_launches", |text| count(text, 1..=1024))?,
+            deadlines: DockerDeadlines {
+                create: values.required("docker_create_timeout", deadline)?,
+                start: values.required("docker_start_timeout", deadline)?,
+                inspect: values.required("docker_inspect_timeout", deadline)?,
+                pull_inactivity: values.required("docker_pull_inactivity_timeout", deadline)?,
+                pull: values.parsed("docker_pull_timeout", deadline)?,
+                remove: values.required("docker_remove_timeout", deadline)?,
+            },
+        })
+    }
+}
+
+/// Texts of the flags that were given.
+struct Values(BTreeMap<&'static str, String>);
+
+impl Values {
+    /// The definition of a name that the table is known to have.
+    fn definition(name: &'static str) -> &'static FlagDef {
+        match find(DOCKER_FLAGS, name) {
+            Some(definition) => definition,
+            None => unreachable!("flag --{name} is not in the table"),
+        }
+    }
+
+    /// The text that was given, or the default.
+    fn optional(&self, name: &'static str) -> Option<(&'static str, &str)> {
+        let definition = Self::definition(name);
+        self.0.get(name).map(String::as_str).or(definition.default).map(|text| (definition.name, text))
+    }
+
+    /// The parsed value of a flag that may be unset.
+    fn parsed<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, FlagError> {
+        match self.optional(name) {
+            None => Ok(None),
+            Some((name, text)) => parse(text).map(Some).map_err(|reason| FlagError::invalid(name, reason)),
+        }
+    }
+
+    /// The parsed value of a flag that has a default.
+    fn required<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, FlagError> {
+        self.parsed(name, parse)?.ok_or(FlagError::MissingValue { name })
+    }
+
+    /// An absolute path; `prefix` begins the sentence when it is not one.
+    fn absolute(&self, name: &'static str, prefix: &str) -> Result<PathBuf, FlagError> {
+        self.required(name, |text| {
+            if text.starts_with('/') {
+                Ok(PathBuf::from(text))
+            } else {
+                Err(format!("{prefix}{} is not an absolute path", quote(text)))
+            }
+        })
+    }
+}
+
+/// Notices for flags that are accepted and do nothing, or should not be used.
+fn inert_flags(values: &BTreeMap<&'static str, String>) -> Vec<Notice> {
+    const INERT: [(&str, &str); 2] = [
+        (
+            "docker",
+            "has no effect: the Docker Engine is reached through its API, not through the docker command",
+        ),
+        ("docker_stop_timeout", "is deprecated: set a kill policy in the task instead"),
+    ];
+    INERT
+        .into_iter()
+        .filter(|(flag, _)| values.contains_key(flag))
+        .map(|(flag, text)| Notice { flag, text: format!("--{flag} {text}") })
+        .collect()
+}
+
+/// Checks that the credentials are a JSON object; the parser's own message could quote them, so it is not used.
+fn docker_config((name, text): (&'static str, &str)) -> Result<Secret, FlagError> {
+    match serde_json::from_str::<serde_json::Map<String, Value>>(text) {
+        Ok(_) => Ok(Secret::new(text)),
+        Err(error) => Err(FlagError::invalid(
+            name,
+            format!("the value is not a JSON object (line {}, column {})", error.line(), error.column()),
+        )),
+    }
+}
+
+fn container_dns((name, text): (&'static str, &str)) -> Result<ContainerDns, FlagError> {
+    let json = serde_json::from_str(text)
+        .map_err(|error| FlagError::invalid(name, format!("the value is not JSON: {error}")))?;
+    ContainerDns::from_json(json).map_err(|reason| FlagError::invalid(name, reason))
+}
+
+fn environment((name, text): (&'static str, &str)) -> Result<BTreeMap<String, String>, FlagError> {
+    let object = serde_json::from_str::<BTreeMap<String, Value>>(text)
+        .map_err(|_| FlagError::invalid(name, "the value is not a JSON object"))?;
+    object
+        .into_iter()
+        .map(|(key, value)| match value {
+            Value::String(value) => Ok((key, value)),
+            _ => Err(FlagError::invalid(name, format!("the value of {} is not a string", quote(&key)))),
+        })
+        .collect()
+}
+
+fn log_driver(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(format!("{} is not the name of a log driver", quote(text)));
+    }
+    Ok(text.to_owned())
+}
+
+/// A rotation size; tiny files would spend more on renames than on output.
+fn log_size(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        bytes if bytes >= 4096 => Ok(bytes),
+        _ => Err(format!("{} is too small, the least is 4KB", quote(text))),
+    }
+}
+
+/// A duration that a call can be bounded by.
+fn deadline(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("the deadline must be longer than 0".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// A whole number in a range that does not include zero.
+fn count(text: &str, range: std::ops::RangeInclusive<usize>) -> Result<NonZeroUsize, String> {
+    text.parse::<usize>().ok().filter(|number| range.contains(number)).and_then(NonZeroUsize::new).ok_or_else(
+        || format!("{} is not a whole number from {} to {}", quote(text), range.start(), range.end()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(pairs: &[(&str, &str)]) -> Result<LoadedDockerSettings, FlagError> {
+        DockerSettings::from_pairs(pairs.iter().copied())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_mesos_and_ours() {
+        let settings = DockerSettings::defaults();
+        assert_eq!(settings.docker_socket, PathBuf::from("/var/run/docker.sock"));
+        assert_eq!(settings.sandbox_directory, PathBuf::from("/mnt/mesos/sandbox"));
+        assert_eq!(settings.docker_remove_delay, Duration::from_secs(6 * 3600));
+        assert_eq!(settings.docker_stop_timeout, Duration::ZERO);
+        assert!(settings.docker_kill_orphans && settings.switch_user);
+        assert!(
+            !settings.cgroups_enable_cfs && !settings.docker_strict_fields && !settings.docker_honor_user
+        );
+        assert_eq!(
+            settings.logs,
+            DockerLogSettings { driver: "local".to_owned(), max_size: None, max_files: 5 }
+        );
+        assert_eq!(settings.deadlines.create, Duration::from_secs(240));
+        assert_eq!(settings.deadlines.start, Duration::from_secs(180));
+        assert_eq!(settings.deadlines.inspect, Duration::from_secs(30));
+        assert_eq!(settings.deadlines.pull_inactivity, Duration::from_secs(120));
+        assert_eq!(settings.deadlines.pull, None);
+        assert_eq!(settings.deadlines.remove, Duration::from_secs(300));
+        assert_eq!((settings.work_dir, settings.docker_config), (None, None));
+    }
+
+    #[test]
+    fn every_flag_sets_its_field() {
+        let loaded = load(&[
+            ("work-dir", "/w"),
+            ("docker_socket", "/s"),
+            ("docker_config", r#"{"auths":{}}"#),
+            ("docker", "docker"),
+            ("docker_remove_delay", "1mins"),
+            ("docker_stop_timeout", "3secs"),
+            ("sandbox_directory", "/box"),
+            ("default_container_dns", r#"{"docker":[{"network_mode":"BRIDGE","dns":{}}]}"#),
+            ("cgroups_enable_cfs", "true"),
+            ("docker_kill_orphans", "0"),
+            ("docker_mesos_image", "mesos"),
+            ("executor_environment_variables", r#"{"A":"b"}"#),
+            ("switch_user", "false"),
+            ("docker_strict_fields", "1"),
+            ("docker_honor_user", "1"),
+            ("docker_log_driver", "journald"),
+            ("docker_log_max_size", "10MB"),
+            ("docker_log_max_files", "2"),
+            ("docker_max_parallel_launches", "3"),
+            ("docker_create_timeout", "1secs"),
+            ("docker_start_timeout", "2secs"),
+            ("docker_inspect_timeout", "3secs"),
+            ("docker_pull_inactivity_timeout", "4secs"),
+            ("docker_pull_timeout", "5secs"),
+            ("docker_remove_timeout", "6secs"),
+        ])
+        .unwrap();
+        let defaults = DockerSettings::defaults();
+        let settings = loaded.settings;
+        assert_eq!(settings.work_dir, Some(PathBuf::from("/w")));
+        assert_eq!(settings.docker_config.as_ref().unwrap().expose(), r#"{"auths":{}}"#);
+        assert!(settings.default_container_dns.as_ref().unwrap().for_bridge().is_some());
+        assert_eq!(settings.executor_environment_variables.as_ref().unwrap()["A"], "b");
+        assert_eq!(settings.logs.max_size, Some(10 << 20));
+        assert_eq!(settings.deadlines.pull, Some(Duration::from_secs(5)));
+        assert_ne!(settings.deadlines.remove, defaults.deadlines.remove);
+        assert!(settings.cgroups_enable_cfs && settings.docker_strict_fields && settings.docker_honor_user);
+        assert!(!settings.docker_kill_orphans && !settings.switch_user);
+        let flags: Vec<_> = loaded.notices.iter().map(|notice| notice.flag).collect();
+        assert_eq!(flags, ["docker", "docker_stop_timeout"]);
+    }
+
+    #[test]
+    fn bad_values_get_one_line_each() {
+        for (name, value, message) in [
+            (
+                "docker_socket",
+                "run.sock",
+                "flag --docker_socket: Invalid Docker socket path: \"run.sock\" is not an absolute path",
+            ),
+            ("sandbox_directory", "box", "flag --sandbox_directory: \"box\" is not an absolute path"),
+            ("work_dir", "", "flag --work_dir: the path is empty"),
+            (
+                "switch_user",
+                "yes",
+                "flag --switch_user: invalid boolean \"yes\": expected true, false, 1 or 0",
+            ),
+            (
+                "docker_remove_delay",
+                "5",
+                "flag --docker_remove_delay: invalid duration \"5\": expected a number and a unit such as 5secs",
+            ),
+            (
+                "docker_start_timeout",
+                "0ns",
+                "flag --docker_start_timeout: the deadline must be longer than 0",
+            ),
+            (
+                "docker_log_max_size",
+                "1KB",
+                "flag --docker_log_max_size: \"1KB\" is too small, the least is 4KB",
+            ),
+            (
+                "docker_log_max_files",
+                "0",
+                "flag --docker_log_max_files: \"0\" is not a whole number from 1 to 1000",
+            ),
+            ("docker_log_driver", "", "flag --docker_log_driver: \"\" is not the name of a log driver"),
+            (
+                "executor_environment_variables",
+                r#"{"A":1}"#,
+                "flag --executor_environment_variables: the value of \"A\" is not a string",
+            ),
+            (
+                "default_container_dns",
+                r#"{"docker":[{"network_mode":"HOST","dns":{}}]}"#,
+                "flag --default_container_dns: docker[0]: network_mode HOST cannot have DNS settings, expected BRIDGE or USER",
+            ),
+            ("docker_sock", "/a", "unknown flag --docker_sock, did you mean --docker_socket?"),
+        ] {
+            assert_eq!(load(&[(name, value)]).unwrap_err().to_string(), message);
+        }
+        let twice = load(&[("work_dir", "/a"), ("work-dir", "/b")]).unwrap_err();
+        assert_eq!(twice.to_string(), "flag --work_dir is given more than once");
+    }
+
+    #[test]
+    fn secrets_are_in_no_message_and_no_debug_output() {
+        let error = load(&[("docker_config", r#"{"auths": hunter2}"#)]).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let not_an_object = load(&[("docker_config", r#""hunter2""#)]).unwrap_err();
+        assert!(!format!("{not_an_object} {not_an_object:?}").contains("hunter2"));
+        let settings = load(&[("docker_config", r#"{"auths":{"r":{"auth":"hunter2"}}}"#)]).unwrap().settings;
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        assert!(format!("{settings:?}").contains("***"));
+    }
+
+    #[test]
+    fn a_bare_path_for_the_config_works_with_a_notice() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        std::fs::write(&path, "{}\n").unwrap();
+        let loaded = load(&[("docker_config", path.to_str().unwrap())]).unwrap();
+        assert_eq!(loaded.settings.docker_config.unwrap().expose(), "{}");
+        assert_eq!(loaded.notices.len(), 1);
+    }
+}

@@ -1,0 +1,87 @@
+//! The `ContainerInfo` of a task (Marathon `TaskBuilder.computeContainerInfo`, `ContainerSerializer`).
+
+use mesos_proto::v1;
+use mesos_proto::v1::container_info::docker_info::{Network as WireNetwork, PortMapping};
+use mesos_proto::v1::container_info::{DockerInfo, Type};
+
+use crate::app::{App, Tty};
+use crate::build::assign::AssignedPort;
+use crate::build::task::labels;
+use crate::networks::Network;
+use crate::volumes::{Volume, VolumeMode};
+
+/// The container of a task.
+pub(crate) fn container(app: &App, task_id: &str, ports: &[AssignedPort<'_>]) -> v1::ContainerInfo {
+    v1::ContainerInfo {
+        r#type: Type::Docker.into(),
+        volumes: app.volumes.iter().map(volume).collect(),
+        docker: Some(docker(app, task_id, ports)),
+        network_infos: network_infos(&app.network),
+        tty_info: match app.tty {
+            Tty::Attached => Some(v1::TtyInfo::default()),
+            Tty::Absent => None,
+        },
+        ..Default::default()
+    }
+}
+
+fn docker(app: &App, task_id: &str, ports: &[AssignedPort<'_>]) -> DockerInfo {
+    let network = match app.network {
+        Network::Host => WireNetwork::Host,
+        Network::Bridge => WireNetwork::Bridge,
+        Network::None => WireNetwork::None,
+        Network::User { .. } => WireNetwork::User,
+    };
+    let own = app.docker.parameters.iter().map(|one| parameter(&one.key, &one.value));
+    // Marathon labels its containers, so that people can find the container of a task.
+    let label = parameter("label", &format!("MESOS_TASK_ID={task_id}"));
+    DockerInfo {
+        image: app.docker.image.clone(),
+        network: Some(network.into()),
+        port_mappings: ports.iter().flat_map(port_mappings).collect(),
+        privileged: Some(app.docker.privileged),
+        parameters: own.chain([label]).collect(),
+        force_pull_image: Some(app.docker.force_pull),
+        ..Default::default()
+    }
+}
+
+/// One mapping for each protocol; none for a port that the host does not have, or on the host's network.
+fn port_mappings(port: &AssignedPort<'_>) -> Vec<PortMapping> {
+    let (Some(host), Some(container)) = (port.host, port.container) else { return Vec::new() };
+    port.protocols
+        .names()
+        .iter()
+        .map(|protocol| PortMapping {
+            host_port: host.into(),
+            container_port: container.into(),
+            protocol: Some((*protocol).to_owned()),
+        })
+        .collect()
+}
+
+fn parameter(key: &str, value: &str) -> v1::Parameter {
+    v1::Parameter { key: key.to_owned(), value: value.to_owned() }
+}
+
+fn volume(volume: &Volume) -> v1::Volume {
+    let mode = match volume.mode {
+        VolumeMode::ReadOnly => v1::volume::Mode::Ro,
+        VolumeMode::ReadWrite => v1::volume::Mode::Rw,
+    };
+    v1::Volume {
+        mode: mode.into(),
+        container_path: volume.container_path.clone(),
+        host_path: Some(volume.host_path.clone()),
+        ..Default::default()
+    }
+}
+
+fn network_infos(network: &Network) -> Vec<v1::NetworkInfo> {
+    match network {
+        Network::User { name, labels: pairs } => {
+            vec![v1::NetworkInfo { name: Some(name.clone()), labels: labels(pairs), ..Default::default() }]
+        }
+        Network::Host | Network::Bridge | Network::None => Vec::new(),
+    }
+}

@@ -1,0 +1,105 @@
+//! Errors and notices that name a field of a message: what every refusal and every "accepted, no effect" looks like.
+
+use std::fmt;
+
+/// A field that cannot be honoured, with the reason and, where there is one, the remedy.
+///
+/// The text starts with the sentence that stock Mesos uses where frameworks may match on it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct FieldError {
+    field: String,
+    reason: String,
+    remedy: Option<String>,
+}
+
+impl FieldError {
+    /// A refusal of `field` (a path such as `container.docker.image`) because of `reason`.
+    pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into(), remedy: None }
+    }
+
+    /// Adds what the reader can do about it.
+    #[must_use]
+    pub fn hint(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The path of the field in the message.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (field {})", self.reason, self.field)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A field that is accepted and has no effect: one line in the sandbox's stderr and a metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The path of the field in the message.
+    pub field: String,
+    /// What does not happen.
+    pub what: String,
+}
+
+impl Notice {
+    /// A notice about `field`.
+    pub fn new(field: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { field: field.into(), what: what.into() }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} has no effect here: {}", self.field, self.what)
+    }
+}
+
+/// What happens to a field that is accepted without effect (`--docker_strict_fields`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strictness {
+    /// Accepted, as stock, with a [`Notice`].
+    #[default]
+    Lenient,
+    /// Refused with a [`FieldError`].
+    Strict,
+}
+
+/// Collects notices while a message is read, or refuses at the first, as the strictness says.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    strictness: Strictness,
+    list: Vec<Notice>,
+}
+
+impl Notices {
+    pub(crate) fn new(strictness: Strictness) -> Self {
+        Self { strictness, list: Vec::new() }
+    }
+
+    /// Notes that `field` has no effect.
+    pub(crate) fn note(&mut self, field: impl Into<String>, what: impl Into<String>) -> Result<(), FieldError> {
+        let (field, what) = (field.into(), what.into());
+        match self.strictness {
+            Strictness::Lenient => {
+                self.list.push(Notice::new(field, what));
+                Ok(())
+            }
+            Strictness::Strict => Err(FieldError::new(field, what).hint(
+                "--docker_strict_fields refuses fields without effect; remove the field or start without the flag",
+            )),
+        }
+    }
+
+    pub(crate) fn into_list(self) -> Vec<Notice> {
+        self.list
+    }
+}

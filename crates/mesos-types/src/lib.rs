@@ -1,0 +1,34 @@
+//! The domain types of a Mesos agent: ids, resources, and what a task asks for, valid by construction.
+//!
+//! Wire messages (`mesos-proto`) stop at [`TaskSpec::from_task_info`]: it refuses what cannot be honoured, names the
+//! field and the remedy, and lists what is accepted without effect as [`Notice`]s. Everything behind it may take a
+//! value that exists for a valid one. No I/O, no clock, no randomness except [`ContainerId::random`].
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`ids`] | agent, framework, executor, task and container ids |
+//! | [`ports`] | port numbers and ranges |
+//! | [`resources`] | scalars in fixed point, what a task requests and its limits |
+//! | [`command`] | how the process is started, its environment |
+//! | [`container`] | image, network, port mappings, parameters |
+//! | [`volume`] | what is mounted where |
+//! | [`task`] | the whole task |
+//! | [`fields`] | errors and notices that name a field |
+
+pub mod command;
+pub mod container;
+pub mod fields;
+pub mod ids;
+pub mod ports;
+pub mod resources;
+pub mod task;
+pub mod volume;
+
+pub use command::{CommandSpec, EnvVar};
+pub use container::{ContainerSpec, Network, Parameter, PortMapping, Protocol, PullPolicy};
+pub use fields::{FieldError, Notice, Strictness};
+pub use ids::{AgentId, ContainerId, ExecutorId, FrameworkId, IdError, TaskId};
+pub use ports::PortRanges;
+pub use resources::{Limit, Megabytes, Millicpus, TaskLimits, TaskResources};
+pub use task::TaskSpec;
+pub use volume::{Access, VolumeSource, VolumeSpec};

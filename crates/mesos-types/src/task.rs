@@ -1,0 +1,159 @@
+//! A whole task as the supervisor and the containerizer take it.
+
+use std::time::Duration;
+
+use mesos_proto::v1;
+
+use crate::command::{self, CommandSpec, EnvVar};
+use crate::container::ContainerSpec;
+use crate::fields::{FieldError, Notice, Notices, Strictness};
+use crate::ids::TaskId;
+use crate::resources::{TaskLimits, TaskResources};
+
+/// A Docker task that can be launched: everything in it was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSpec {
+    /// The task's id.
+    pub task_id: TaskId,
+    /// The task's name, for people.
+    pub name: String,
+    /// The container.
+    pub container: ContainerSpec,
+    /// The command line.
+    pub command: CommandSpec,
+    /// The environment of the command, sorted by name, each name once.
+    pub environment: Vec<EnvVar>,
+    /// The user that owns the sandbox, if the task names one.
+    pub user: Option<String>,
+    /// What the task requests.
+    pub resources: TaskResources,
+    /// What the task may burst to.
+    pub limits: TaskLimits,
+    /// How long the task may take to stop (`kill_policy.grace_period`).
+    pub grace: Option<Duration>,
+    /// How long the task may run (`max_completion_time`).
+    pub max_completion: Option<Duration>,
+    /// What is accepted without effect.
+    pub notices: Vec<Notice>,
+}
+
+impl TaskSpec {
+    /// Reads a TaskInfo of a command task with a Docker image.
+    ///
+    /// # Errors
+    ///
+    /// The first field that cannot be honoured, with its path and the remedy; with [`Strictness::Strict`] also the
+    /// first field that would have no effect.
+    pub fn from_task_info(task: &v1::TaskInfo, strictness: Strictness) -> Result<Self, FieldError> {
+        let mut notices = Notices::new(strictness);
+        let task_id: TaskId =
+            task.task_id.value.parse().map_err(|error| FieldError::new("task_id.value", format!("{error}")))?;
+        if task.executor.is_some() {
+            return Err(FieldError::new("executor", "custom executors are not built yet").hint("use command and container"));
+        }
+        let Some(command) = &task.command else {
+            return Err(FieldError::new("command", "the task has no command")
+                .hint("for the image's own command set command.shell to false"));
+        };
+        let Some(container) = &task.container else {
+            return Err(FieldError::new("container", "the task has no container")
+                .hint("set container.type to DOCKER and container.docker.image to an image"));
+        };
+        let resources = TaskResources::from_proto(&task.resources)?;
+        let limits = TaskLimits::from_proto(&task.limits, &resources)?;
+        let container = ContainerSpec::from_proto(container, &resources, &mut notices)?;
+        command::note_unused(command, &mut notices)?;
+        if task.health_check.is_some() {
+            notices.note("health_check", "health checks are not run yet")?;
+        }
+        if task.check.is_some() {
+            notices.note("check", "checks are not run yet")?;
+        }
+        if resources.disk.is_some_and(|disk| disk.0 > 0) {
+            notices.note("resources[disk]", "disk usage is not limited")?;
+        }
+        let period = |field: &str, duration: &v1::DurationInfo| {
+            u64::try_from(duration.nanoseconds)
+                .map(Duration::from_nanos)
+                .map_err(|_| FieldError::new(field, "the duration is negative"))
+        };
+        let grace = task.kill_policy.as_ref().and_then(|policy| policy.grace_period.as_ref());
+        let completion = task.max_completion_time.as_ref();
+        Ok(Self {
+            task_id,
+            name: task.name.clone(),
+            command: CommandSpec::from_proto(command)?,
+            environment: command::environment(command)?,
+            user: command.user.clone(),
+            container,
+            resources,
+            limits,
+            grace: grace.map(|g| period("kill_policy.grace_period", g)).transpose()?,
+            max_completion: completion
+                .map(|c| period("max_completion_time", c))
+                .transpose()?
+                .filter(|c| !c.is_zero()),
+            notices: notices.into_list(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task() -> v1::TaskInfo {
+        let mut container = v1::ContainerInfo {
+            docker: Some(v1::container_info::DockerInfo { image: "busybox".into(), ..Default::default() }),
+            ..Default::default()
+        };
+        container.set_type(v1::container_info::Type::Docker);
+        v1::TaskInfo {
+            name: "t".into(),
+            task_id: v1::TaskId { value: "t.1".into() },
+            agent_id: v1::AgentId { value: "local".into() },
+            command: Some(v1::CommandInfo { value: Some("true".into()), ..Default::default() }),
+            container: Some(container),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_plain_task_has_no_notices() {
+        let spec = TaskSpec::from_task_info(&task(), Strictness::Strict).unwrap();
+        assert_eq!(spec.command, CommandSpec::Shell("true".into()));
+        assert!(spec.notices.is_empty());
+    }
+
+    #[test]
+    fn an_ignored_field_is_noted_or_refused() {
+        let mut given = task();
+        given.command.as_mut().unwrap().user = Some("nobody".into());
+        let spec = TaskSpec::from_task_info(&given, Strictness::Lenient).unwrap();
+        assert_eq!(spec.notices[0].field, "command.user");
+        let error = TaskSpec::from_task_info(&given, Strictness::Strict).unwrap_err().to_string();
+        assert!(error.contains("command.user") && error.contains("--docker_strict_fields"), "{error}");
+    }
+
+    #[test]
+    fn a_grace_period_is_exact_to_the_nanosecond() {
+        let mut given = task();
+        given.kill_policy =
+            Some(v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds: 7_400_000_000 }) });
+        let spec = TaskSpec::from_task_info(&given, Strictness::Lenient).unwrap();
+        assert_eq!(spec.grace, Some(Duration::from_millis(7400)));
+        given.kill_policy = Some(v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds: -1 }) });
+        assert!(TaskSpec::from_task_info(&given, Strictness::Lenient).is_err());
+    }
+
+    #[rstest::rstest]
+    #[case(|t: &mut v1::TaskInfo| t.command = None, "command")]
+    #[case(|t: &mut v1::TaskInfo| t.container = None, "container")]
+    #[case(|t: &mut v1::TaskInfo| t.task_id.value = "a/b".into(), "task_id.value")]
+    #[case(|t: &mut v1::TaskInfo| t.executor = Some(Default::default()), "executor")]
+    fn a_task_that_cannot_run_names_the_field(#[case] spoil: fn(&mut v1::TaskInfo), #[case] field: &str) {
+        let mut given = task();
+        spoil(&mut given);
+        assert_eq!(TaskSpec::from_task_info(&given, Strictness::Lenient).unwrap_err().field(), field);
+    }
+}

@@ -1,0 +1,115 @@
+//! TaskStatus messages of one task.
+
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use docker_containerizer::{Addresses, Identity, Running};
+use mesos_proto::v1;
+
+use crate::outcome::Outcome;
+
+/// Makes the statuses of one task.
+#[derive(Debug, Clone)]
+pub struct StatusMaker {
+    identity: Identity,
+    /// The first network of the container, copied into the status with the addresses.
+    network: Option<v1::NetworkInfo>,
+    /// The host's address, for a container without its own.
+    host: Option<IpAddr>,
+}
+
+impl StatusMaker {
+    /// For the task `info`; `host` is told for a container that has no address of its own.
+    pub fn new(identity: Identity, info: &v1::TaskInfo, host: Option<IpAddr>) -> Self {
+        let network = info.container.as_ref().and_then(|container| container.network_infos.first().cloned());
+        Self { identity, network, host }
+    }
+
+    /// TASK_STARTING: image and files are there.
+    pub fn starting(&self) -> v1::TaskStatus {
+        self.status(v1::TaskState::TaskStarting)
+    }
+
+    /// TASK_KILLING, for frameworks that can take it.
+    pub fn killing(&self) -> v1::TaskStatus {
+        self.status(v1::TaskState::TaskKilling)
+    }
+
+    /// TASK_RUNNING with the inspection as a JSON array in `data`, and the addresses.
+    pub fn running(&self, running: &Running) -> v1::TaskStatus {
+        let mut data = Vec::with_capacity(running.raw.len() + 2);
+        data.push(b'[');
+        data.extend_from_slice(running.raw.trim_ascii());
+        data.push(b']');
+        let infos = self.networks(running.addresses);
+        v1::TaskStatus {
+            data: Some(data),
+            container_status: Some(v1::ContainerStatus {
+                container_id: Some(v1::ContainerId {
+                    value: self.identity.container_id.to_string(),
+                    ..Default::default()
+                }),
+                network_infos: infos,
+                ..Default::default()
+            }),
+            ..self.status(v1::TaskState::TaskRunning)
+        }
+    }
+
+    /// The terminal status.
+    pub fn terminal(&self, outcome: &Outcome) -> v1::TaskStatus {
+        let limitation = outcome.memory_limit.map(|limit| v1::TaskResourceLimitation {
+            resources: vec![v1::Resource {
+                name: "mem".into(),
+                r#type: v1::value::Type::Scalar.into(),
+                scalar: Some(v1::value::Scalar { value: megabytes(limit.0) }),
+                ..Default::default()
+            }],
+        });
+        v1::TaskStatus {
+            message: Some(outcome.message.clone()),
+            reason: outcome.reason.map(Into::into),
+            limitation,
+            ..self.status(outcome.state)
+        }
+    }
+
+    fn status(&self, state: v1::TaskState) -> v1::TaskStatus {
+        v1::TaskStatus {
+            task_id: v1::TaskId { value: self.identity.task_id.as_str().to_owned() },
+            state: state.into(),
+            source: Some(v1::task_status::Source::Executor.into()),
+            agent_id: Some(v1::AgentId { value: self.identity.agent_id.as_str().to_owned() }),
+            executor_id: Some(v1::ExecutorId { value: self.identity.executor_id.as_str().to_owned() }),
+            timestamp: SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs_f64()),
+            uuid: Some(uuid::Uuid::new_v4().as_bytes().to_vec()),
+            ..Default::default()
+        }
+    }
+
+    /// The container's own addresses in a copy of its network, or the host's alone, as the agent adds it.
+    fn networks(&self, own: Addresses) -> Vec<v1::NetworkInfo> {
+        use v1::network_info::{IpAddress, Protocol};
+
+        let address = |ip: String, protocol: Option<Protocol>| IpAddress {
+            ip_address: Some(ip),
+            protocol: protocol.map(Into::into),
+        };
+        let ipv4 = own.ipv4.map(|ip| address(ip.to_string(), None));
+        let ipv6 = own.ipv6.map(|ip| address(ip.to_string(), Some(Protocol::IPv6)));
+        let ip_addresses: Vec<_> = ipv4.into_iter().chain(ipv6).collect();
+        if !ip_addresses.is_empty() {
+            return vec![v1::NetworkInfo { ip_addresses, ..self.network.clone().unwrap_or_default() }];
+        }
+        let host = self.host.map(|ip| match ip {
+            IpAddr::V4(_) => address(ip.to_string(), None),
+            IpAddr::V6(_) => address(ip.to_string(), Some(Protocol::IPv6)),
+        });
+        host.into_iter().map(|ip| v1::NetworkInfo { ip_addresses: vec![ip], ..Default::default() }).collect()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "megabytes of a host are far below 2^52")]
+fn megabytes(amount: u64) -> f64 {
+    amount as f64
+}

@@ -1,0 +1,27 @@
+//! What the tests and benchmarks on a real engine stand on.
+//!
+//! * [`engine`]: the engine that is there, or a named skip;
+//! * [`private`]: a containerd and a dockerd of the test's own, to be killed and restarted;
+//! * [`proxy`]: faults on the engine's socket, below every client library;
+//! * [`raw`]: a bare client of the Engine API, outside the crates under test, over [`http1`];
+//! * [`images`]: the test images, made from busybox on the spot;
+//! * [`sweep`]: names and labels of one test, and the removal of all it made;
+//! * [`eventually`]: waiting on a predicate with a deadline;
+//! * [`bench`](mod@bench): what `scripts/bench` runs.
+
+pub mod bench;
+pub mod engine;
+pub mod eventually;
+pub mod http1;
+pub mod images;
+pub mod private;
+pub mod proxy;
+pub mod raw;
+pub mod sweep;
+
+pub use engine::TestEngine;
+pub use eventually::eventually;
+pub use private::PrivateEngine;
+pub use proxy::{Fault, FaultProxy, Rule};
+pub use raw::RawClient;
+pub use sweep::TestScope;

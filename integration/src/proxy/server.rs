@@ -1,0 +1,170 @@
+//! Owns the proxy's socket, its accepting task and the record of what was asked. Made by tests.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::connection;
+use super::rules::{Rule, RuleId, Rules};
+use crate::http1::RequestHead;
+
+/// The most requests that are recorded; later ones pass unrecorded.
+const MAX_RECORDED: usize = 100_000;
+
+/// A request head as it was on the socket.
+pub type Recorded = RequestHead;
+
+/// The proxy. Dropping it closes its socket and every connection through it.
+#[derive(Debug)]
+pub struct FaultProxy {
+    socket: PathBuf,
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+    /// Holds the socket's directory; removed last.
+    _dir: TempDir,
+}
+
+/// What the proxy's handle and its connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) upstream: PathBuf,
+    pub(super) rules: Rules,
+    pub(super) requests: Mutex<Vec<Recorded>>,
+    /// Changes when every open connection has to be closed.
+    pub(super) cut: watch::Sender<u64>,
+}
+
+impl FaultProxy {
+    /// Starts a proxy in front of the engine's socket, on a socket of its own in a short temporary directory.
+    ///
+    /// # Errors
+    ///
+    /// The directory or the socket can't be made.
+    pub async fn start(upstream: impl AsRef<Path>) -> Result<Self> {
+        let dir =
+            tempfile::Builder::new().prefix("mfp-").tempdir().context("make a directory for the proxy")?;
+        let shared = Arc::new(Shared {
+            upstream: upstream.as_ref().to_owned(),
+            rules: Rules::new(),
+            requests: Mutex::default(),
+            cut: watch::Sender::new(0),
+        });
+        let socket = dir.path().join("e.sock");
+        let mut proxy = Self { socket, shared, accepting: None, _dir: dir };
+        proxy.come_back().await?;
+        Ok(proxy)
+    }
+
+    /// Returns the path of the proxy's socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Returns the socket in the form of `DOCKER_HOST`.
+    pub fn url(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    /// Puts a rule in force for requests that begin from now on. Older rules are asked first.
+    pub fn add(&self, rule: Rule) -> RuleId {
+        self.shared.rules.add(rule)
+    }
+
+    /// Takes a rule out of force; what it hangs or stalls goes on.
+    pub fn remove(&self, id: RuleId) {
+        self.shared.rules.remove(id);
+    }
+
+    /// Takes every rule out of force.
+    pub fn clear(&self) {
+        self.shared.rules.clear();
+    }
+
+    /// Tells how many requests a rule has met.
+    pub fn hits(&self, id: RuleId) -> usize {
+        self.shared.rules.hits(id)
+    }
+
+    /// Returns the heads of all requests so far, in the order in which they began.
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes every open connection at once; new ones are served.
+    pub fn cut_all(&self) {
+        self.shared.cut.send_modify(|generation| *generation += 1);
+    }
+
+    /// Makes the engine look dead: the socket is gone and every connection is closed.
+    ///
+    /// # Errors
+    ///
+    /// The socket can't be removed.
+    pub async fn go_down(&mut self) -> Result<()> {
+        if let Some(accepting) = self.accepting.take() {
+            accepting.abort();
+            // Until the task has ended, it may still accept a connection.
+            let _ = accepting.await;
+        }
+        std::fs::remove_file(&self.socket).context("remove the proxy's socket")?;
+        self.cut_all();
+        Ok(())
+    }
+
+    /// Makes a proxy that went down answer again.
+    ///
+    /// # Errors
+    ///
+    /// The socket can't be made.
+    pub async fn come_back(&mut self) -> Result<()> {
+        let listener = UnixListener::bind(&self.socket)
+            .with_context(|| format!("listen on {}", self.socket.display()))?;
+        self.accepting = Some(tokio::spawn(accept(listener, Arc::clone(&self.shared))));
+        Ok(())
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        if let Some(accepting) = &self.accepting {
+            accepting.abort();
+        }
+        self.shared.rules.clear();
+        self.cut_all();
+    }
+}
+
+impl Shared {
+    pub(super) fn record(&self, head: &RequestHead) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.len() < MAX_RECORDED {
+            requests.push(head.clone());
+        }
+    }
+}
+
+async fn accept(listener: UnixListener, shared: Arc<Shared>) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely; some will be given back.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        // Subscribed before the connection is served, so that no cut is missed.
+        let cut = shared.cut.subscribe();
+        tokio::spawn(serve(client, Arc::clone(&shared), cut));
+    }
+}
+
+async fn serve(client: UnixStream, shared: Arc<Shared>, mut cut: watch::Receiver<u64>) {
+    tokio::select! {
+        // An error here is what a fault does to a connection: both ends are closed, and each sees that.
+        _ = connection::serve(client, &shared) => {}
+        _ = cut.changed() => {}
+    }
+}
