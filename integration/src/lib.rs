@@ -6,6 +6,7 @@
 //! * [`raw`]: a bare client of the Engine API, outside the crates under test, over [`http1`];
 //! * [`images`]: the test images, made from busybox on the spot;
 //! * [`sweep`]: names and labels of one test, and the removal of all it made;
+//! * [`supervised`]: a supervisor of the test's own, and tasks in a line;
 //! * [`eventually`]: waiting on a predicate with a deadline;
 //! * [`bench`](mod@bench): what `scripts/bench` runs.
 
@@ -17,6 +18,7 @@ pub mod images;
 pub mod private;
 pub mod proxy;
 pub mod raw;
+pub mod supervised;
 pub mod sweep;
 
 pub use engine::TestEngine;

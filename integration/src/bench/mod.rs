@@ -1,11 +1,12 @@
 //! Owns the benchmarks that `scripts/bench` runs: what they measure, side by side on one engine in one run, and how it is
 //! told. Called by the program `bench`.
 //!
-//! A [`Side`] is one way to do the work: [`baseline`] by the bare Engine API, and, beside it, ours. [`launch`] runs any
+//! A [`Side`] is one way to do the work: [`baseline`] by the bare Engine API, [`ours`] by the supervisor. [`launch`] runs any
 //! number of sides interleaved, so that a busy machine is busy for all of them; [`stats`] compares, [`report`] prints.
 
 pub mod baseline;
 pub mod launch;
+pub mod ours;
 pub mod report;
 pub mod side;
 pub mod stats;

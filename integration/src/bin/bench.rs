@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use integration::bench::report::Report;
-use integration::bench::{Network, Side, baseline, launch};
+use integration::bench::{Network, Side, baseline, launch, ours};
 use integration::{TestEngine, TestScope};
 
 /// Measures side by side with the bare Engine API on the same engine.
@@ -51,8 +51,11 @@ fn main() -> Result<ExitCode> {
 }
 
 /// Returns the sides of a launch benchmark; the first is the one that the others are compared with.
-fn launch_sides(scope: &TestScope) -> Vec<Side> {
-    vec![baseline::side(scope.engine().socket(), scope.id())]
+async fn launch_sides(scope: &TestScope, at_once: u16) -> Result<Vec<Side>> {
+    let socket = scope.engine().socket();
+    let work_dir = scope.subdir("work")?;
+    let ours = ours::side(socket, scope.id(), &work_dir, usize::from(at_once)).await?;
+    Ok(vec![baseline::side(socket, scope.id()), ours])
 }
 
 async fn run_launch(arguments: &LaunchArgs) -> Result<ExitCode> {
@@ -68,7 +71,7 @@ async fn run_launch(arguments: &LaunchArgs) -> Result<ExitCode> {
     );
     // Whatever an interrupted measurement leaves is swept when this is dropped.
     let scope = TestScope::new(&engine).await?;
-    let sides = launch_sides(&scope);
+    let sides = launch_sides(&scope, arguments.at_once).await?;
     let mut report = Report::default();
     let measured = tokio::select! {
         measured = measure(&sides, arguments, &mut report) => measured,

@@ -1,0 +1,214 @@
+//! Owns a supervisor of one test and the check that it leaves nothing behind.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use docker_containerizer::logs::LogSettings;
+use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
+use docker_containerizer::{Checkpoint, Containerizer, Identity, RemovalDelay, Settings};
+use docker_engine::{Deadlines, Engine, EngineOptions};
+use mesos_proto::Message as _;
+use mesos_types::{ContainerId, Strictness};
+use sandbox::RotationPolicy;
+use task_supervisor::{Supervisor, SupervisorSettings, TaskKilling, TaskOrder, owner_of};
+use tokio::time::timeout;
+
+use super::{PATIENCE, Task, Watched};
+use crate::engine::TestEngine;
+use crate::sweep::TestScope;
+
+/// What differs from one test's supervisor to the next.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The engine's socket, if not the scope's: a proxy's.
+    pub socket: Option<PathBuf>,
+    /// Whether a CPU request is also a quota.
+    pub cfs: CpuQuota,
+    /// DNS for tasks that name none.
+    pub default_dns: DefaultDns,
+    /// The engine calls' deadlines.
+    pub deadlines: Deadlines,
+    /// Whether TASK_KILLING is sent.
+    pub task_killing: TaskKilling,
+}
+
+/// A supervisor of a test's own. Ended with [`Supervised::end`].
+#[derive(Debug)]
+pub struct Supervised {
+    scope: TestScope,
+    supervisor: Supervisor,
+    work_dir: PathBuf,
+    task_killing: TaskKilling,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            socket: None,
+            cfs: CpuQuota::FromLimit,
+            default_dns: DefaultDns::default(),
+            deadlines: Deadlines::default(),
+            task_killing: TaskKilling::Sent,
+        }
+    }
+}
+
+impl Options {
+    /// Talks to the engine through a proxy.
+    pub fn through(socket: &Path) -> Self {
+        Self { socket: Some(socket.to_owned()), ..Self::default() }
+    }
+}
+
+impl Supervised {
+    /// Makes a supervisor with the usual options.
+    ///
+    /// # Errors
+    ///
+    /// The engine doesn't answer.
+    pub async fn new(engine: &TestEngine) -> Result<Self> {
+        Self::with(engine, Options::default()).await
+    }
+
+    /// Makes a supervisor.
+    ///
+    /// # Errors
+    ///
+    /// The engine doesn't answer.
+    pub async fn with(engine: &TestEngine, options: Options) -> Result<Self> {
+        let scope = TestScope::new(engine).await?;
+        let socket = options.socket.unwrap_or_else(|| scope.engine().socket().to_owned());
+        let mut engine = EngineOptions::new(socket);
+        engine.deadlines = options.deadlines;
+        let engine = Engine::connect(engine).await.context("connect to the engine")?;
+        let settings = Settings {
+            request: RequestSettings {
+                sandbox_directory: "/mnt/mesos/sandbox".into(),
+                cfs: options.cfs,
+                default_dns: options.default_dns,
+                engine_log: EngineLog { driver: "local".into(), max_size: 10 << 20, max_files: 2 },
+            },
+            logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
+            drain_deadline: PATIENCE,
+            exit_deadline: PATIENCE,
+        };
+        let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
+        let work_dir = scope.subdir("work")?.canonicalize().context("find the work directory")?;
+        let supervisor = Supervisor::new(
+            containerizer,
+            SupervisorSettings {
+                work_dir: work_dir.clone(),
+                default_grace: Duration::from_secs(3),
+                strictness: Strictness::Lenient,
+                removal: RemovalDelay::After(Duration::ZERO),
+                host_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            },
+        );
+        Ok(Self { scope, supervisor, work_dir, task_killing: options.task_killing })
+    }
+
+    /// Returns the test's scope.
+    pub fn scope(&self) -> &TestScope {
+        &self.scope
+    }
+
+    /// Returns the containerizer.
+    pub fn containerizer(&self) -> &Containerizer {
+        self.supervisor.containerizer()
+    }
+
+    /// Returns the supervisor.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// Returns the canonical work directory.
+    pub fn work_dir(&self) -> &Path {
+        &self.work_dir
+    }
+
+    /// Makes the order of a task, under a container id of its own.
+    ///
+    /// # Errors
+    ///
+    /// An id that is none, or a user that is not known here.
+    pub fn order(&self, task: &Task) -> Result<TaskOrder> {
+        let mut info = task.info().clone();
+        info.agent_id.value = self.scope.agent_id();
+        let task_id = &info.task_id.value;
+        let identity = Identity {
+            agent_id: self.scope.agent_id().parse()?,
+            framework_id: "framework".parse()?,
+            executor_id: task_id.parse()?,
+            task_id: task_id.parse()?,
+            container_id: ContainerId::random(),
+        };
+        let owner = task.owner().map(owner_of).transpose()?;
+        Ok(TaskOrder {
+            identity,
+            info_bytes: info.encode_to_vec(),
+            info,
+            checkpoint: Checkpoint::Yes,
+            task_killing: self.task_killing,
+            owner,
+            tap: None,
+        })
+    }
+
+    /// Launches a task.
+    ///
+    /// # Errors
+    ///
+    /// The task is refused.
+    pub fn launch(&self, task: &Task) -> Result<Watched> {
+        self.launch_order(self.order(task)?)
+    }
+
+    /// Launches an order.
+    ///
+    /// # Errors
+    ///
+    /// It is refused.
+    pub fn launch_order(&self, order: TaskOrder) -> Result<Watched> {
+        let prepared = self.supervisor.prepare(order)?;
+        let container_id = prepared.container_id();
+        let name = prepared.request().name.clone();
+        let handle = self.supervisor.launch(prepared)?;
+        Ok(Watched::new(handle, container_id, name))
+    }
+
+    /// Returns the sentence with which a task is refused.
+    ///
+    /// # Errors
+    ///
+    /// It is not refused.
+    pub fn refusal(&self, task: &Task) -> Result<String> {
+        match self.supervisor.prepare(self.order(task)?) {
+            Ok(prepared) => anyhow::bail!("not refused: {:?}", prepared.request().body),
+            Err(error) => Ok(error.to_string()),
+        }
+    }
+
+    /// Inspects a container past the code under test.
+    ///
+    /// # Errors
+    ///
+    /// The engine knows no such container.
+    pub async fn inspect(&self, name: &str) -> Result<serde_json::Value> {
+        self.scope.client().await?.get(&format!("/containers/{name}/json")).await?.json()
+    }
+
+    /// Ends the test: every container has ended and is removed, and nothing of the test is left on the engine.
+    ///
+    /// # Errors
+    ///
+    /// Something is left; it is named.
+    pub async fn end(self) -> Result<()> {
+        let containerizer = self.supervisor.containerizer();
+        timeout(PATIENCE, containerizer.settled()).await.context("containers did not settle")?;
+        let known = containerizer.containers();
+        ensure!(known.is_empty(), "the containerizer still knows {known:?}");
+        self.scope.assert_clean().await
+    }
+}
