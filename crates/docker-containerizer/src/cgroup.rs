@@ -81,7 +81,8 @@ const UNIFIED: &str = "";
 /// Whether the process `pid` is in a control group that is named after the container `id`.
 pub(crate) fn belongs_to(pid: u32, id: &str) -> bool {
     let named = |group: &String| group.contains(id);
-    read(Path::new(&format!("/proc/{pid}/cgroup"))).is_ok_and(|text| parse_membership(&text).values().any(named))
+    read(Path::new(&format!("/proc/{pid}/cgroup")))
+        .is_ok_and(|text| parse_membership(&text).values().any(named))
 }
 
 /// A mounted hierarchy.
@@ -171,7 +172,10 @@ mod tests {
         assert_eq!(groups["cpuacct"], "/docker/abc");
         assert_eq!(groups[UNIFIED], "/x");
         let mounts = parse_mounts(V1_MOUNTS);
-        assert_eq!(mounts["cpuacct"].place("/docker/abc"), Path::new("/sys/fs/cgroup/cpu,cpuacct/docker/abc"));
+        assert_eq!(
+            mounts["cpuacct"].place("/docker/abc"),
+            Path::new("/sys/fs/cgroup/cpu,cpuacct/docker/abc")
+        );
     }
 
     #[test]

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use docker_engine::{Engine, EngineError, Terminal};
+use docker_engine::{Engine, EngineError, Inspection, Terminal};
 use mesos_types::{ContainerId, EnvVar, FieldError, TaskLimits, TaskResources, TaskSpec};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::blocking::blocking;
+use crate::credentials::RegistryAuths;
 use crate::driver::{Command, Driver, View, Watched};
 use crate::labels::Labels;
 use crate::lifecycle::Life;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub drain_deadline: Duration,
     /// How long the engine may take to tell an exit code after the process was seen gone.
     pub exit_deadline: Duration,
+    /// Credentials by registry (`--docker_config`).
+    pub registries: RegistryAuths,
 }
 
 /// What all drivers share.
@@ -222,7 +225,9 @@ impl Containerizer {
         let (mut driver, handle) = self.enter(id, name, order.task, Life::adopted(), order.removal)?;
         let terminal = if driver.task.container.terminal { Terminal::Yes } else { Terminal::No };
         let source = match &inspection {
-            Some(now) if request::output_of(&now.log_driver, now.tty) == Output::Attach => Source::Reattach(terminal),
+            Some(now) if request::output_of(&now.log_driver, now.tty) == Output::Attach => {
+                Source::Reattach(terminal)
+            }
             Some(_) if complete => Source::Read,
             Some(_) => Source::Log,
             None => Source::Read,
@@ -238,7 +243,8 @@ impl Containerizer {
             self.shared.tasks.spawn(driver.abandon(engine_id));
             return Ok(handle);
         }
-        let (stopped, logs) = driver.follow(&engine_id, files, order.tap, source);
+        let file_size = request::file_size(inspection.as_ref().and_then(max_log_size).as_deref());
+        let (stopped, logs) = driver.follow(&engine_id, files, order.tap, source, file_size);
         let watched = match &inspection {
             Some(now) => {
                 if let Some(signal) = now.stop_signal.as_ref() {
@@ -403,6 +409,12 @@ impl Handle {
         // A sender that is gone has nothing left to do.
         let _ = self.view.wait_for(|view| view.settled).await;
     }
+}
+
+/// The size of the files of a container's log, as the engine was told it.
+fn max_log_size(inspection: &Inspection) -> Option<String> {
+    let raw: serde_json::Value = serde_json::from_slice(&inspection.raw).ok()?;
+    raw.pointer("/HostConfig/LogConfig/Config/max-size")?.as_str().map(str::to_owned)
 }
 
 /// The canonical path of a work directory, as labels hold it.

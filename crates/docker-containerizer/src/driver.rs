@@ -5,12 +5,12 @@
 //! flight is let through and cleared away, since the engine would go on with it anyway.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use docker_engine::{EngineTime, ErrorKind, Inspection, Terminal};
+use docker_engine::{EngineTime, Inspection, Terminal};
 use mesos_types::{Limit, Megabytes, TaskSpec};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
 use crate::cgroup::Cgroups;
@@ -20,6 +20,7 @@ use crate::launch::Launcher;
 use crate::lifecycle::{Action, End, Event, Life};
 use crate::logs::{CursorStore, Drained, Follower, LogFiles, LogTap, Source};
 use crate::order::{LaunchOrder, Progress, RemovalDelay, RunPaths, Running};
+use crate::removal::remove;
 use crate::request::Output;
 use crate::stop::{Resend, Stopping};
 use crate::termination::{Cause, Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination};
@@ -54,6 +55,8 @@ pub(crate) struct Driver {
     pub(crate) removal: RemovalDelay,
     pub(crate) life: Life,
     pub(crate) kill: Option<Kill>,
+    /// Ends the launch's waits when a kill comes.
+    killed: CancellationToken,
     pub(crate) stop_signal: String,
 }
 
@@ -78,14 +81,32 @@ impl Driver {
         life: Life,
     ) -> Self {
         let stop_signal = DEFAULT_STOP_SIGNAL.to_owned();
-        Self { shared, task, name, commands, view, removal, life, kill: None, stop_signal }
+        Self {
+            shared,
+            task,
+            name,
+            commands,
+            view,
+            removal,
+            life,
+            kill: None,
+            killed: CancellationToken::new(),
+            stop_signal,
+        }
     }
 
     /// Launches and carries to the end. Must not be dropped while the runtime goes on.
     pub(crate) async fn launch(mut self, order: LaunchOrder) {
         let LaunchOrder { labels, request, paths, owner, tap, progress, .. } = order;
         let shared = self.shared.clone();
-        let launcher = Launcher { engine: &shared.engine, request: &request, labels: &labels };
+        let killed = self.killed.clone();
+        let launcher = Launcher {
+            engine: &shared.engine,
+            request: &request,
+            labels: &labels,
+            registries: &shared.settings.registries,
+            killed: &killed,
+        };
         let tell = |told: Progress| {
             // Progress is a courtesy: a listener that is slow misses lines, never the launch its time.
             progress.as_ref().map(|sender| sender.try_send(told))
@@ -137,7 +158,10 @@ impl Driver {
         if let Err(failure) = self.through(launcher.start(&engine_id)).await {
             return self.clear(&launcher, failure, None).await;
         }
-        let (stopped, logs) = self.follow(&engine_id, files, tap, source);
+        let log_config = request.body.host_config.log_config.as_ref();
+        let max_size = log_config.and_then(|log| log.config.get("max-size"));
+        let file_size = crate::request::file_size(max_size.map(String::as_str));
+        let (stopped, logs) = self.follow(&engine_id, files, tap, source, file_size);
         let inspection = self.through(launcher.inspect_patiently(&engine_id)).await;
         let watched = match inspection {
             Ok(Some(inspection)) => self.watch(&inspection, stopped, logs),
@@ -200,7 +224,9 @@ impl Driver {
             let kill = self.kill;
             let perform = async {
                 match (kill, stop) {
-                    (Some(kill), Some((at, resend))) => match stopping.perform(at + kill.grace, resend).await {},
+                    (Some(kill), Some((at, resend))) => {
+                        match stopping.perform(at + kill.grace, resend).await {}
+                    }
                     _ => std::future::pending::<()>().await,
                 }
             };
@@ -236,7 +262,8 @@ impl Driver {
         let fail = |error: sandbox::SandboxError| Failure::new("mount", crate::chain(&error));
         let directory = sandbox::Sandbox::open(&paths.sandbox).map_err(fail)?;
         let store = CursorStore::new(&paths.state);
-        let mut files = LogFiles::create(&directory, owner, self.shared.settings.logs, store).map_err(fail)?;
+        let mut files =
+            LogFiles::create(&directory, owner, self.shared.settings.logs, store).map_err(fail)?;
         for notice in &request.notices {
             files.note(&notice.to_string()).map_err(fail)?;
         }
@@ -257,13 +284,14 @@ impl Driver {
         }
     }
 
-    /// Begins to follow the output.
+    /// Begins to follow the output; the engine's log has files of `file_size` bytes.
     pub(crate) fn follow(
         &self,
         engine_id: &str,
         files: LogFiles,
         tap: Option<LogTap>,
         source: Source,
+        file_size: u64,
     ) -> (watch::Sender<bool>, oneshot::Receiver<Drained>) {
         let (stopped, is_stopped) = watch::channel(false);
         let (drained, logs) = oneshot::channel();
@@ -272,6 +300,7 @@ impl Driver {
             id: engine_id.to_owned(),
             files,
             tap,
+            file_size,
             drain_deadline: self.shared.settings.drain_deadline,
         };
         self.shared.tasks.spawn(async move {
@@ -291,7 +320,9 @@ impl Driver {
         let process = inspection.state.pid.and_then(|pid| Process::open(pid, &inspection.id));
         let cgroups = match &process {
             Some(process) => Cgroups::of(process.pid())
-                .inspect_err(|error| tracing::debug!(container = self.name, error = crate::chain(error), "no usage"))
+                .inspect_err(|error| {
+                    tracing::debug!(container = self.name, error = crate::chain(error), "no usage")
+                })
                 .ok(),
             None => None,
         };
@@ -321,6 +352,7 @@ impl Driver {
             };
             self.step(Event::Destroy(Cause::Killed(kill)));
             self.kill = Some(kill);
+            self.killed.cancel();
         }
     }
 
@@ -332,7 +364,7 @@ impl Driver {
         following: Option<(watch::Sender<bool>, oneshot::Receiver<Drained>)>,
     ) {
         self.step(Event::Failed(failure.clone()));
-        let removed = self.through(remove(&self.shared.clone(), &launcher.request.name)).await;
+        let removed = self.through(launcher.remove(&self.shared.clone())).await;
         if let Err(error) = removed {
             tracing::error!(container = launcher.request.name, %error, "a container that failed to start was not removed");
         }
@@ -360,7 +392,9 @@ impl Driver {
     async fn never_ran(mut self, event: Event, phase: Option<Phase>) {
         let ending = match self.step(event) {
             Action::End(End::Failed(failure)) => Ending::LaunchFailed(failure),
-            Action::End(End::DestroyedBeforeStart(_)) => Ending::DestroyedBeforeStart(phase.unwrap_or(Phase::Starting)),
+            Action::End(End::DestroyedBeforeStart(_)) => {
+                Ending::DestroyedBeforeStart(phase.unwrap_or(Phase::Starting))
+            }
             other => {
                 tracing::error!(container = self.name, ?other, "a launch ended in an unexpected way");
                 Ending::LaunchFailed(Failure::new("launch", "internal error"))
@@ -384,15 +418,16 @@ impl Driver {
         let inspect = engine.inspect(&watched.engine_id, engine.deadlines().inspect);
         let (inspection, drained) = tokio::join!(inspect, watched.logs);
         let inspection = inspection.ok().flatten();
-        let oom = inspection.as_ref().is_some_and(|now| now.state.oom_killed) || oom_kills.is_some_and(|n| n > 0);
+        let oom =
+            inspection.as_ref().is_some_and(|now| now.state.oom_killed) || oom_kills.is_some_and(|n| n > 0);
         let limit = match (self.task.limits.mem, self.task.resources.mem) {
             (Some(Limit::Finite(limit)), _) => Some(limit),
             (Some(Limit::Infinite), _) | (None, None) => None,
             (None, Some(request)) => Some(request.max(Megabytes(32))),
         };
         let is_limited = oom && exit != Exit::Code(0) && self.kill.is_none();
-        let (logs, last_errors) =
-            drained.map_or((LogsEnd::Incomplete, String::new()), |drained| (drained.end, drained.last_errors));
+        let (logs, last_errors) = drained
+            .map_or((LogsEnd::Incomplete, String::new()), |drained| (drained.end, drained.last_errors));
         Termination {
             ending: Ending::Exited(exit),
             killed: self.kill,
@@ -444,25 +479,4 @@ async fn interruptible<T>(
         Some(Command::Destroy(kill)) = commands.recv() => Err(kill),
         result = operation => Ok(result),
     }
-}
-
-/// Removes a container with its anonymous volumes, again until the engine says that it is gone or a deadline passes.
-pub(crate) async fn remove(shared: &Shared, id: &str) -> Result<(), String> {
-    use docker_engine::{AnonymousVolumes, Force, Removal};
-
-    let engine = &shared.engine;
-    let deadline = engine.deadlines().remove;
-    let attempt = async {
-        loop {
-            let result = engine.remove(id, Force::Yes, AnonymousVolumes::Remove, deadline).await;
-            match result {
-                Ok(Removal::Removed | Removal::AlreadyGone) => return Ok(()),
-                Ok(Removal::InProgress | Removal::Running) => {}
-                Err(error) if matches!(error.kind(), ErrorKind::BadRequest { .. }) => return Err(crate::chain(&error)),
-                Err(error) => tracing::debug!(container = id, error = crate::chain(&error), "removed again soon"),
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-    };
-    timeout(deadline, attempt).await.unwrap_or_else(|_| Err(format!("not removed within {} seconds", deadline.as_secs())))
 }

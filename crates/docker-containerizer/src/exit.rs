@@ -123,13 +123,19 @@ impl ExitWatch<'_> {
             match self.engine.wait_not_running(self.id, self.engine.deadlines().stream_head).await {
                 // The code of a container that ran already when we asked is that of its last run.
                 Ok(end) => return Exit::Code(end.exit_code),
-                Err(error) => tracing::debug!(container = self.id, error = crate::chain(&error), "the wait broke"),
+                Err(error) => {
+                    tracing::debug!(container = self.id, error = crate::chain(&error), "the wait broke")
+                }
             }
             match self.look().await {
                 Ok(Seen::Ended(exit)) => return exit,
                 Ok(Seen::Running) => failures = 0,
                 Err(error) => {
-                    tracing::debug!(container = self.id, error = crate::chain(&error), "the engine is asked again");
+                    tracing::debug!(
+                        container = self.id,
+                        error = crate::chain(&error),
+                        "the engine is asked again"
+                    );
                 }
             }
             tokio::time::sleep(BACKOFF[failures.min(BACKOFF.len() - 1)]).await;
@@ -144,7 +150,10 @@ impl ExitWatch<'_> {
 }
 
 /// Registers a descriptor with the runtime.
-#[expect(unsafe_code, reason = "tokio has no safe way to register a descriptor, and no crate wraps a pidfd in one")]
+#[expect(
+    unsafe_code,
+    reason = "tokio has no safe way to register a descriptor, and no crate wraps a pidfd in one"
+)]
 fn register(fd: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is one open descriptor, the same in every call of `as_raw_fd`, until it is dropped; the
     // `AsyncFd` owns it and never lends it mutably.
@@ -155,7 +164,9 @@ fn register(fd: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
 fn judge(inspection: Option<&Inspection>, started_at: &EngineTime) -> Seen {
     match inspection {
         None => Seen::Ended(Exit::Unknown(Unknown::RemovedOutside)),
-        Some(now) if now.state.started_at != *started_at => Seen::Ended(Exit::Unknown(Unknown::RestartedOutside)),
+        Some(now) if now.state.started_at != *started_at => {
+            Seen::Ended(Exit::Unknown(Unknown::RestartedOutside))
+        }
         Some(now) if now.state.running || now.state.restarting => Seen::Running,
         Some(now) => Seen::Ended(Exit::Code(now.state.exit_code)),
     }

@@ -104,12 +104,20 @@ impl Labels {
         }
         let schema: String = get(map, "schema")?;
         if schema != SCHEMA {
-            return Err(LabelError { name: "schema", why: format!("has version {schema:?}, which a newer agent wrote") });
+            return Err(LabelError {
+                name: "schema",
+                why: format!("has version {schema:?}, which a newer agent wrote"),
+            });
         }
         let checkpoint = match get::<String>(map, "checkpoint")?.as_str() {
             "true" => Checkpoint::Yes,
             "false" => Checkpoint::No,
-            other => return Err(LabelError { name: "checkpoint", why: format!("is neither true nor false: {other:?}") }),
+            other => {
+                return Err(LabelError {
+                    name: "checkpoint",
+                    why: format!("is neither true nor false: {other:?}"),
+                });
+            }
         };
         Ok(Some(Self {
             identity: Identity {

@@ -6,10 +6,15 @@
 
 use std::time::Duration;
 
-use docker_engine::{Engine, EngineError, ErrorKind, ImageDetails, ImageRef, Inspection, PullDeadlines, PullProgress};
+use docker_engine::{
+    Engine, EngineError, ErrorKind, ImageDetails, ImageRef, Inspection, PullDeadlines, PullProgress,
+};
 use mesos_types::PullPolicy;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
+use crate::containerizer::Shared;
+use crate::credentials::RegistryAuths;
 use crate::labels::Labels;
 use crate::request::Request;
 use crate::termination::Failure;
@@ -29,6 +34,9 @@ pub(crate) struct Launcher<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) request: &'a Request,
     pub(crate) labels: &'a Labels,
+    pub(crate) registries: &'a RegistryAuths,
+    /// A kill came: what is in flight goes through, and nothing is tried or waited for any more.
+    pub(crate) killed: &'a CancellationToken,
 }
 
 /// How a create or start that may have been lost stands.
@@ -55,15 +63,19 @@ impl Launcher<'_> {
     ) -> Result<ImageDetails, Failure> {
         let image = &self.request.image;
         if policy == PullPolicy::IfMissing
-            && let Some(details) = self.patiently(|| self.look_for_image(image)).await.map_err(pull_failure)?
+            && let Some(details) =
+                self.patiently(|| self.look_for_image(image)).await.map_err(pull_failure)?
         {
             return Ok(details);
         }
         self.pull(image, progress).await.map_err(pull_failure)?;
         match self.look_for_image(image).await.map_err(pull_failure)? {
             Some(details) => Ok(details),
-            None => Err(Failure::new("pull", format!("the image {} was pulled and is not there", image.familiar()))
-                .exit_code(125)),
+            None => Err(Failure::new(
+                "pull",
+                format!("the image {} was pulled and is not there", image.familiar()),
+            )
+            .exit_code(125)),
         }
     }
 
@@ -74,7 +86,7 @@ impl Launcher<'_> {
     async fn pull(&self, image: &ImageRef, progress: impl FnMut(PullProgress)) -> Result<(), EngineError> {
         let deadlines = self.engine.deadlines();
         let deadlines = PullDeadlines { total: deadlines.pull_total, inactivity: deadlines.pull_inactivity };
-        self.engine.pull(image, None, deadlines, progress).await
+        self.engine.pull(image, self.registries.of(image), deadlines, progress).await
     }
 
     /// Creates the container; answers the engine's id and its warnings.
@@ -107,10 +119,10 @@ impl Launcher<'_> {
                 Lost::Refused => return Err(create_failure(&error)),
                 Lost::Retry => {}
                 Lost::Look => {
-                    if let Some(found) = self.patiently(|| self.find()).await.map_err(|e| create_failure(&e))? {
-                        if crate::labels::Labels::read(&found.labels).ok().flatten().as_ref() == Some(self.labels)
-                            && !found.state.started_at.is_set()
-                        {
+                    if let Some(found) =
+                        self.patiently(|| self.find()).await.map_err(|e| create_failure(&e))?
+                    {
+                        if self.is_ours(&found) && !found.state.started_at.is_set() {
                             return Ok((found.id, Vec::new()));
                         }
                         return Err(create_failure(&error));
@@ -120,10 +132,10 @@ impl Launcher<'_> {
                     }
                 }
             }
-            if since.elapsed() > ENGINE_AWAY || (lost == Lost::Look && attempt >= TRIES) {
+            if self.is_over(since) || (lost == Lost::Look && attempt >= TRIES) {
                 return Err(create_failure(&error));
             }
-            sleep(PAUSE).await;
+            self.pause().await;
         }
         Err(Failure::new("create", "gave up"))
     }
@@ -156,10 +168,10 @@ impl Launcher<'_> {
                     None => return Err(start_failure(&error)),
                 }
             }
-            if since.elapsed() > ENGINE_AWAY || (lost == Lost::Look && attempt >= TRIES) {
+            if self.is_over(since) || (lost == Lost::Look && attempt >= TRIES) {
                 return Err(start_failure(&error));
             }
-            sleep(PAUSE).await;
+            self.pause().await;
         }
         Err(Failure::new("start", "gave up"))
     }
@@ -178,6 +190,38 @@ impl Launcher<'_> {
         self.inspect(&self.request.name).await
     }
 
+    /// Whether a container carries the labels of this launch: its name alone can be anybody's.
+    fn is_ours(&self, found: &Inspection) -> bool {
+        Labels::read(&found.labels).ok().flatten().as_ref() == Some(self.labels)
+    }
+
+    /// Removes what this launch made, if it made anything. A container of somebody else that took its name stays.
+    pub(crate) async fn remove(&self, shared: &Shared) -> Result<(), String> {
+        match self.find().await {
+            Ok(None) => Ok(()),
+            Ok(Some(found)) if !self.is_ours(&found) => {
+                tracing::warn!(container = self.request.name, "the name is taken by a container that is not ours");
+                Ok(())
+            }
+            Ok(Some(found)) => crate::driver::remove(shared, &found.id).await,
+            // The engine does not answer now; the removal waits for it.
+            Err(_) => crate::driver::remove(shared, &self.request.name).await,
+        }
+    }
+
+    /// Whether a wait for the engine that began at `since` is to end.
+    fn is_over(&self, since: Instant) -> bool {
+        self.killed.is_cancelled() || since.elapsed() > ENGINE_AWAY
+    }
+
+    /// Pauses between attempts, up to a kill.
+    async fn pause(&self) {
+        tokio::select! {
+            () = sleep(PAUSE) => {}
+            () = self.killed.cancelled() => {}
+        }
+    }
+
     /// Repeats a question while the engine is away or does not answer, for as long as a launch waits for it.
     async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, EngineError>
     where
@@ -186,9 +230,13 @@ impl Launcher<'_> {
         let since = Instant::now();
         loop {
             match ask().await {
-                Err(error) if lost(&error) != Lost::Refused && since.elapsed() < ENGINE_AWAY => {
-                    tracing::warn!(container = self.request.name, error = crate::chain(&error), "waiting for the engine");
-                    sleep(PAUSE).await;
+                Err(error) if lost(&error) != Lost::Refused && !self.is_over(since) => {
+                    tracing::warn!(
+                        container = self.request.name,
+                        error = crate::chain(&error),
+                        "waiting for the engine"
+                    );
+                    self.pause().await;
                 }
                 result => return result,
             }
@@ -212,7 +260,20 @@ fn is_missing_image(error: &EngineError) -> bool {
 }
 
 fn pull_failure(error: EngineError) -> Failure {
-    Failure::new("pull", crate::chain(&error)).exit_code(125)
+    let hint = match error.kind() {
+        ErrorKind::NotFound { .. } => "check the name and the tag of the image",
+        ErrorKind::Unauthorized { .. } => {
+            "check the name of the image; if it is private, give credentials with --docker_config"
+        }
+        ErrorKind::ServerError { .. } => {
+            "check the name of the image, and whether the engine reaches its registry"
+        }
+        ErrorKind::RateLimited { .. } => {
+            "the registry wants fewer pulls; give credentials with --docker_config"
+        }
+        _ => return Failure::new("pull", crate::chain(&error)).exit_code(125),
+    };
+    Failure::new("pull", format!("{} (hint: {hint})", crate::chain(&error))).exit_code(125)
 }
 
 fn create_failure(error: &EngineError) -> Failure {
@@ -220,5 +281,14 @@ fn create_failure(error: &EngineError) -> Failure {
 }
 
 fn start_failure(error: &EngineError) -> Failure {
-    Failure::new("start", crate::chain(error)).exit_code(i64::from(docker_engine::start_failure_exit_code(error)))
+    let code = docker_engine::start_failure_exit_code(error);
+    let message = match code {
+        126 => format!(
+            "{} (hint: the command of the task cannot be run; is it executable?)",
+            crate::chain(error)
+        ),
+        127 => format!("{} (hint: the image has no such command or file)", crate::chain(error)),
+        _ => crate::chain(error),
+    };
+    Failure::new("start", message).exit_code(i64::from(code))
 }

@@ -10,6 +10,7 @@
 //! | `lifecycle` | what is legal, as a pure function |
 //! | `request` | a task as the Engine's create request, pure |
 //! | `launch` | image, create, start, with lost answers looked for |
+//! | `credentials` | which registry gets which credentials |
 //! | `exit`, `stop` | knowing that a container ended, making it end |
 //! | `logs` | the output in the sandbox, once each and in order |
 //! | `usage`, `cgroup` | what a container uses, without an engine call |
@@ -18,6 +19,7 @@
 mod blocking;
 mod cgroup;
 mod containerizer;
+mod credentials;
 mod driver;
 mod error_chain;
 mod exit;
@@ -25,6 +27,7 @@ mod launch;
 mod lifecycle;
 mod mount;
 mod order;
+mod removal;
 mod stop;
 
 pub mod labels;
@@ -38,6 +41,7 @@ pub mod usage;
 pub use containerizer::{
     ContainerStatus, Containerizer, ContainerizerError, Handle, Settings, canonical_work_dir,
 };
+pub use credentials::{ConfigError, RegistryAuths};
 pub use labels::{Checkpoint, Identity, Labels};
 pub use order::{Addresses, AdoptOrder, LaunchOrder, Progress, RemovalDelay, RunPaths, Running};
 pub use termination::{Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown};

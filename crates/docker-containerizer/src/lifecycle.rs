@@ -139,7 +139,9 @@ impl Life {
                 (Self::Preparing { fetch: Pending, pull: Done }, Action::None)
             }
             (Self::Preparing { fetch: Pending, pull: Done }, Event::Fetched)
-            | (Self::Preparing { fetch: Done, pull: Pending }, Event::Pulled) => (Self::Mounting, Action::Mount),
+            | (Self::Preparing { fetch: Done, pull: Pending }, Event::Pulled) => {
+                (Self::Mounting, Action::Mount)
+            }
             (Self::Mounting, Event::Mounted) => (Self::Starting, Action::Start),
             (Self::Preparing { .. } | Self::Mounting, Event::Failed(failure)) => {
                 (Self::Terminated, Action::End(End::Failed(failure)))
@@ -149,9 +151,10 @@ impl Life {
             }
 
             (Self::Starting, Event::Started) => (Self::Running, Action::Watch),
-            (Self::Starting, Event::Failed(failure)) => {
-                (Self::Destroying { cause: Cause::LaunchFailed(failure), started: Started::No }, Action::Clear)
-            }
+            (Self::Starting, Event::Failed(failure)) => (
+                Self::Destroying { cause: Cause::LaunchFailed(failure), started: Started::No },
+                Action::Clear,
+            ),
             (Self::Starting, Event::Destroy(cause)) => {
                 (Self::Destroying { cause, started: Started::No }, Action::None)
             }

@@ -30,8 +30,9 @@ pub(crate) fn make(points: &[MountPoint], sandbox: &Sandbox, owner: Option<Owner
             }
             MountPoint::Host(path) => {
                 if !Path::new(path).exists() {
-                    fs::create_dir_all(path)
-                        .map_err(|error| Failure::new("mount", format!("cannot make the host directory {path}: {error}")))?;
+                    fs::create_dir_all(path).map_err(|error| {
+                        Failure::new("mount", format!("cannot make the host directory {path}: {error}"))
+                    })?;
                 }
             }
         }

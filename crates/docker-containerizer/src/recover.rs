@@ -12,9 +12,9 @@ use docker_engine::{EngineError, ListFilter, Listed};
 use mesos_types::ContainerId;
 
 use crate::containerizer::Containerizer;
-use crate::driver::remove;
 use crate::labels::Labels;
 use crate::names::{self, Role};
+use crate::removal::remove;
 
 /// One of our containers on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Found {
 /// What a container of the list is to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Whose {
-    Ours(Found),
+    Ours(Box<Found>),
     /// Another agent's, or a person's; holds why, for the log.
     NotOurs(&'static str),
 }
@@ -56,13 +56,15 @@ fn whose(listed: &Listed, work_dir: &Path, known: &BTreeSet<ContainerId>) -> Who
         Some(labels) if labels.identity.container_id != parsed.container_id => {
             return Whose::NotOurs("its name and its labels differ");
         }
-        Some(labels) if !labels.belong_to(work_dir) => return Whose::NotOurs("it has another work directory"),
+        Some(labels) if !labels.belong_to(work_dir) => {
+            return Whose::NotOurs("it has another work directory");
+        }
         None if !known.contains(&parsed.container_id) => {
             return Whose::NotOurs("it has no labels and our checkpoint does not name it");
         }
         Some(_) | None => {}
     }
-    Whose::Ours(Found {
+    Whose::Ours(Box::new(Found {
         engine_id: listed.id.clone(),
         name: name.clone(),
         container_id: parsed.container_id,
@@ -70,7 +72,7 @@ fn whose(listed: &Listed, work_dir: &Path, known: &BTreeSet<ContainerId>) -> Who
         labels,
         state: listed.state.clone(),
         created: listed.created,
-    })
+    }))
 }
 
 impl Containerizer {
@@ -84,13 +86,14 @@ impl Containerizer {
         work_dir: &Path,
         known: &BTreeSet<ContainerId>,
     ) -> Result<Vec<Found>, EngineError> {
-        let filter = ListFilter { name_pattern: Some(names::NAME_PATTERN.to_owned()), ..ListFilter::default() };
+        let filter =
+            ListFilter { name_pattern: Some(names::NAME_PATTERN.to_owned()), ..ListFilter::default() };
         let engine = self.engine();
         let listed = engine.list(&filter, engine.deadlines().list).await?;
         let mut ours = Vec::new();
         for container in &listed {
             match whose(container, work_dir, known) {
-                Whose::Ours(found) => ours.push(found),
+                Whose::Ours(found) => ours.push(*found),
                 Whose::NotOurs(why) => tracing::debug!(container = container.id, why, "left alone"),
             }
         }

@@ -103,9 +103,16 @@ impl Stopping<'_> {
     fn note(&self, signal: Signal, result: Result<(), EngineError>) {
         match result {
             Ok(()) => tracing::debug!(container = self.id, ?signal, "sent"),
-            Err(error) if is_over(&error) => tracing::debug!(container = self.id, ?signal, "was stopped already"),
+            Err(error) if is_over(&error) => {
+                tracing::debug!(container = self.id, ?signal, "was stopped already")
+            }
             Err(error) => {
-                tracing::warn!(container = self.id, ?signal, error = crate::chain(&error), "a signal was not delivered");
+                tracing::warn!(
+                    container = self.id,
+                    ?signal,
+                    error = crate::chain(&error),
+                    "a signal was not delivered"
+                );
             }
         }
     }

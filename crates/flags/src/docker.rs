@@ -64,6 +64,12 @@ pub struct DockerLogSettings {
     pub max_size: Option<u64>,
     /// `--docker_log_max_files`, 1 to 1000.
     pub max_files: usize,
+    /// `--docker_log_driver_max_size` in bytes.
+    pub driver_max_size: u64,
+    /// `--docker_log_driver_max_files`, 1 to 1000.
+    pub driver_max_files: usize,
+    /// `--docker_log_drain_timeout`.
+    pub drain: Duration,
 }
 
 /// How long a call to the engine may take.
@@ -81,6 +87,8 @@ pub struct DockerDeadlines {
     pub pull: Option<Duration>,
     /// `--docker_remove_timeout`.
     pub remove: Duration,
+    /// `--docker_missed_exit_timeout`.
+    pub missed_exit: Duration,
 }
 
 /// Settings and what the operator should be told about them.
@@ -149,6 +157,9 @@ impl DockerSettings {
                 driver: values.required("docker_log_driver", log_driver)?,
                 max_size: values.parsed("docker_log_max_size", log_size)?,
                 max_files: values.required("docker_log_max_files", |text| count(text, 1..=1000))?.get(),
+                driver_max_size: values.required("docker_log_driver_max_size", log_size)?,
+                driver_max_files: values.required("docker_log_driver_max_files", |text| count(text, 1..=1000))?.get(),
+                drain: values.required("docker_log_drain_timeout", deadline)?,
             },
             docker_max_parallel_launches: values
                 .required("docker_max_parallel_launches", |text| count(text, 1..=1024))?,
@@ -159,6 +170,7 @@ impl DockerSettings {
                 pull_inactivity: values.required("docker_pull_inactivity_timeout", deadline)?,
                 pull: values.parsed("docker_pull_timeout", deadline)?,
                 remove: values.required("docker_remove_timeout", deadline)?,
+                missed_exit: values.required("docker_missed_exit_timeout", deadline)?,
             },
         })
     }
@@ -311,7 +323,14 @@ mod tests {
         );
         assert_eq!(
             settings.logs,
-            DockerLogSettings { driver: "local".to_owned(), max_size: None, max_files: 5 }
+            DockerLogSettings {
+                driver: "local".to_owned(),
+                max_size: None,
+                max_files: 5,
+                driver_max_size: 100 << 20,
+                driver_max_files: 3,
+                drain: Duration::from_secs(30),
+            }
         );
         assert_eq!(settings.deadlines.create, Duration::from_secs(240));
         assert_eq!(settings.deadlines.start, Duration::from_secs(180));

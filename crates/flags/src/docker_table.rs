@@ -109,6 +109,30 @@ pub const DOCKER_FLAGS: &[FlagDef] = &[
         "Rotated files kept beside each of stdout and stderr.",
     ),
     flag(
+        "docker_log_driver_max_size",
+        FlagKind::Bytes,
+        Some("100MB"),
+        "Size at which the engine begins a new file of its own log (drivers local and json-file).",
+    ),
+    flag(
+        "docker_log_driver_max_files",
+        FlagKind::Count,
+        Some("3"),
+        "Files that the engine keeps of its own log. What it drops before it was read is one marked gap.",
+    ),
+    flag(
+        "docker_log_drain_timeout",
+        FlagKind::Duration,
+        Some("30secs"),
+        "How long the end of a log may take to be read after the container ended.",
+    ),
+    flag(
+        "docker_missed_exit_timeout",
+        FlagKind::Duration,
+        Some("60secs"),
+        "How long the engine may take to tell the exit of a process that is known to be gone.",
+    ),
+    flag(
         "docker_max_parallel_launches",
         FlagKind::Count,
         Some("16"),

@@ -84,14 +84,20 @@ impl CommandSpec {
     /// A shell command without a value, a NUL, and URIs, as nothing fetches them yet.
     pub fn from_proto(command: &v1::CommandInfo) -> Result<Self, FieldError> {
         if !command.uris.is_empty() {
-            return Err(FieldError::new("command.uris", "URIs are not fetched yet, and the task would miss its files")
-                .hint("remove the URIs, or mount the files with a volume"));
+            return Err(FieldError::new(
+                "command.uris",
+                "URIs are not fetched yet, and the task would miss its files",
+            )
+            .hint("remove the URIs, or mount the files with a volume"));
         }
         let shell = command.shell.unwrap_or(true);
         if shell {
             let Some(value) = command.value.as_deref() else {
-                return Err(FieldError::new("command.value", "Shell specified but no command value provided")
-                    .hint("set the value, or set command.shell to false"));
+                return Err(FieldError::new(
+                    "command.value",
+                    "Shell specified but no command value provided",
+                )
+                .hint("set the value, or set command.shell to false"));
             };
             return Ok(Self::Shell(no_nul("command.value", value)?));
         }
@@ -128,11 +134,17 @@ pub fn environment(command: &v1::CommandInfo) -> Result<Vec<EnvVar>, FieldError>
                 .hint("pass it as a VALUE or mount it as a file"));
             }
             Type::Unknown => {
-                return Err(FieldError::new(format!("{field}.type"), "the type of an environment variable is UNKNOWN"));
+                return Err(FieldError::new(
+                    format!("{field}.type"),
+                    "the type of an environment variable is UNKNOWN",
+                ));
             }
         }
         if variable.secret.is_some() {
-            return Err(FieldError::new(format!("{field}.secret"), "a VALUE environment variable has a secret"));
+            return Err(FieldError::new(
+                format!("{field}.secret"),
+                "a VALUE environment variable has a secret",
+            ));
         }
         let Some(value) = variable.value.as_deref() else {
             return Err(FieldError::new(
@@ -210,7 +222,9 @@ mod tests {
 
     #[test]
     fn the_last_of_two_variables_with_one_name_counts() {
-        let env = environment(&with_env(vec![variable("B", "1"), variable("A", "x=\ny"), variable("B", "2")])).unwrap();
+        let env =
+            environment(&with_env(vec![variable("B", "1"), variable("A", "x=\ny"), variable("B", "2")]))
+                .unwrap();
         let pairs: Vec<_> = env.iter().map(|v| (v.name(), v.value())).collect();
         assert_eq!(pairs, [("A", "x=\ny"), ("B", "2")]);
     }
@@ -227,14 +241,19 @@ mod tests {
     #[case("", "x", "no name")]
     #[case("A=B", "x", "equals")]
     #[case("A", "x\0y", "NUL")]
-    fn a_variable_that_no_process_gets_is_refused(#[case] name: &str, #[case] value: &str, #[case] why: &str) {
+    fn a_variable_that_no_process_gets_is_refused(
+        #[case] name: &str,
+        #[case] value: &str,
+        #[case] why: &str,
+    ) {
         let error = environment(&with_env(vec![variable(name, value)])).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
 
     #[test]
     fn a_megabyte_in_a_variable_is_refused_and_not_printed() {
-        let error = environment(&with_env(vec![variable("BIG", &"x".repeat(1 << 20))])).unwrap_err().to_string();
+        let error =
+            environment(&with_env(vec![variable("BIG", &"x".repeat(1 << 20))])).unwrap_err().to_string();
         assert!(error.contains("BIG") && error.len() < 400, "{error}");
     }
 

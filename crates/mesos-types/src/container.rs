@@ -122,15 +122,21 @@ impl ContainerSpec {
                 .hint("set container.type to DOCKER and container.docker.image to an image"));
         }
         let Some(docker) = &container.docker else {
-            return Err(FieldError::new("container.docker", "a container of type DOCKER needs the docker message"));
+            return Err(FieldError::new(
+                "container.docker",
+                "a container of type DOCKER needs the docker message",
+            ));
         };
         if docker.image.trim().is_empty() {
             return Err(FieldError::new("container.docker.image", "the image is empty").hint("name an image"));
         }
         let network = network(docker, container)?;
         if container.hostname.is_some() && network == Network::Host {
-            return Err(FieldError::new("container.hostname", "Unable to set hostname with host network mode")
-                .hint("remove the hostname or use the network BRIDGE"));
+            return Err(FieldError::new(
+                "container.hostname",
+                "Unable to set hostname with host network mode",
+            )
+            .hint("remove the hostname or use the network BRIDGE"));
         }
         let volumes = volume::volumes(&container.volumes, docker.volume_driver.as_deref(), notices)?;
         note_unused(container, notices)?;
@@ -148,7 +154,10 @@ impl ContainerSpec {
     }
 }
 
-fn network(docker: &v1::container_info::DockerInfo, container: &v1::ContainerInfo) -> Result<Network, FieldError> {
+fn network(
+    docker: &v1::container_info::DockerInfo,
+    container: &v1::ContainerInfo,
+) -> Result<Network, FieldError> {
     use v1::container_info::docker_info::Network as Wire;
 
     let mode = docker.network.unwrap_or(Wire::Host.into());
@@ -161,7 +170,10 @@ fn network(docker: &v1::container_info::DockerInfo, container: &v1::ContainerInf
                 .hint("a USER network needs one network_infos entry with a name")),
             [info] => match info.name.as_deref() {
                 Some(name) if !name.is_empty() && !name.contains('\0') => Ok(Network::User(name.to_owned())),
-                _ => Err(FieldError::new("container.network_infos[0].name", "No network name found in network info")),
+                _ => Err(FieldError::new(
+                    "container.network_infos[0].name",
+                    "No network name found in network info",
+                )),
             },
             _ => Err(FieldError::new(
                 "container.network_infos",
@@ -192,7 +204,10 @@ fn port_mappings(
         }
         let number = |name: &str, value: u32, least: u16| {
             u16::try_from(value).ok().filter(|port| *port >= least).ok_or_else(|| {
-                FieldError::new(format!("{field}.{name}"), format!("{value} is not a port between {least} and 65535"))
+                FieldError::new(
+                    format!("{field}.{name}"),
+                    format!("{value} is not a port between {least} and 65535"),
+                )
             })
         };
         let host_port = number("host_port", mapping.host_port, 1)?;
@@ -209,8 +224,11 @@ fn port_mappings(
             Some("udp") => Protocol::Udp,
             Some("sctp") => Protocol::Sctp,
             Some(other) => {
-                return Err(FieldError::new(format!("{field}.protocol"), format!("unknown protocol {other:?}"))
-                    .hint("use tcp, udp or sctp"));
+                return Err(FieldError::new(
+                    format!("{field}.protocol"),
+                    format!("unknown protocol {other:?}"),
+                )
+                .hint("use tcp, udp or sctp"));
             }
         };
         mappings.push(PortMapping { host_port, container_port, protocol });
@@ -223,8 +241,11 @@ fn parameters(docker: &v1::container_info::DockerInfo) -> Result<Vec<Parameter>,
     for (at, parameter) in docker.parameters.iter().enumerate() {
         let field = format!("container.docker.parameters[{at}]");
         if parameter.key == "name" {
-            return Err(FieldError::new(field, "the parameter name is not allowed, since the container's name tracks it")
-                .hint("use net-alias for a name on a network"));
+            return Err(FieldError::new(
+                field,
+                "the parameter name is not allowed, since the container's name tracks it",
+            )
+            .hint("use net-alias for a name on a network"));
         }
         if parameter.key.contains('\0') || parameter.value.contains('\0') {
             return Err(FieldError::new(field, "the parameter has a NUL character"));
@@ -264,7 +285,8 @@ fn note_unused(container: &v1::ContainerInfo, notices: &mut Notices) -> Result<(
         notices.note("container.rlimit_info", "use the parameter ulimit")?;
     }
     if container.linux_info.is_some() {
-        notices.note("container.linux_info", "use the parameters cap-add, shm-size, ipc, pid, security-opt")?;
+        notices
+            .note("container.linux_info", "use the parameters cap-add, shm-size, ipc, pid, security-opt")?;
     }
     if container.mesos.is_some() {
         notices.note("container.mesos", "the container is of type DOCKER")?;
@@ -327,7 +349,12 @@ mod tests {
     fn a_hostname_needs_its_own_network() {
         let mut given = container(None);
         given.hostname = Some("web".into());
-        assert!(read(&given, &[]).unwrap_err().to_string().starts_with("Unable to set hostname with host network mode"));
+        assert!(
+            read(&given, &[])
+                .unwrap_err()
+                .to_string()
+                .starts_with("Unable to set hostname with host network mode")
+        );
         given.docker.as_mut().unwrap().network = Some(Wire::Bridge.into());
         assert_eq!(read(&given, &[]).unwrap().hostname.as_deref(), Some("web"));
         given.hostname = Some("a b".into());
@@ -341,7 +368,9 @@ mod tests {
         let error = read(&given, &[(9998, 9999), (10001, 11000)]).unwrap_err().to_string();
         assert!(error.starts_with("Port [10000] not included in resources"), "{error}");
         assert_eq!(read(&given, &[(10000, 11000)]).unwrap().port_mappings[0].host_port, 10000);
-        assert!(read(&given, &[]).unwrap_err().to_string().starts_with("Port mappings require port resources"));
+        assert!(
+            read(&given, &[]).unwrap_err().to_string().starts_with("Port mappings require port resources")
+        );
     }
 
     #[rstest::rstest]
@@ -349,7 +378,10 @@ mod tests {
     #[case(Wire::None)]
     fn port_mappings_need_a_network_of_their_own(#[case] network: Wire) {
         let error = read(&with_port(network, 10000, None), &[(1, 65535)]).unwrap_err().to_string();
-        assert!(error.starts_with("Port mappings are only supported for bridge and user-defined networks"), "{error}");
+        assert!(
+            error.starts_with("Port mappings are only supported for bridge and user-defined networks"),
+            "{error}"
+        );
     }
 
     #[rstest::rstest]

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The longest part of an error that is kept, in bytes; texts of a hostile message are quoted in errors.
+const LONGEST_PART: usize = 512;
+
 /// A field that cannot be honoured, with the reason and, where there is one, the remedy.
 ///
 /// The text starts with the sentence that stock Mesos uses where frameworks may match on it.
@@ -15,13 +18,13 @@ pub struct FieldError {
 impl FieldError {
     /// A refusal of `field` (a path such as `container.docker.image`) because of `reason`.
     pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { field: field.into(), reason: reason.into(), remedy: None }
+        Self { field: short_line(field.into()), reason: short_line(reason.into()), remedy: None }
     }
 
     /// Adds what the reader can do about it.
     #[must_use]
     pub fn hint(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+        self.remedy = Some(short_line(remedy.into()));
         self
     }
 
@@ -53,7 +56,7 @@ pub struct Notice {
 impl Notice {
     /// A notice about `field`.
     pub fn new(field: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { field: field.into(), what: what.into() }
+        Self { field: short_line(field.into()), what: short_line(what.into()) }
     }
 }
 
@@ -86,7 +89,11 @@ impl Notices {
     }
 
     /// Notes that `field` has no effect.
-    pub(crate) fn note(&mut self, field: impl Into<String>, what: impl Into<String>) -> Result<(), FieldError> {
+    pub(crate) fn note(
+        &mut self,
+        field: impl Into<String>,
+        what: impl Into<String>,
+    ) -> Result<(), FieldError> {
         let (field, what) = (field.into(), what.into());
         match self.strictness {
             Strictness::Lenient => {
@@ -101,5 +108,45 @@ impl Notices {
 
     pub(crate) fn into_list(self) -> Vec<Notice> {
         self.list
+    }
+}
+
+/// A text as part of one line that a person reads: without control characters, and cut when it is long.
+fn short_line(text: String) -> String {
+    let is_clean = text.len() <= LONGEST_PART && !text.contains(char::is_control);
+    if is_clean {
+        return text;
+    }
+    let mut line = String::with_capacity(LONGEST_PART);
+    for c in text.chars() {
+        let before = line.len();
+        if c.is_control() {
+            line.extend(c.escape_default())
+        } else {
+            line.push(c)
+        }
+        if line.len() > LONGEST_PART {
+            line.truncate(before);
+            line.push_str("...");
+            break;
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_a_message_stays_one_short_line() {
+        let error = FieldError::new("limits[a\nb]", format!("{} is long", "é".repeat(4000))).hint("c\u{0}d");
+        let text = error.to_string();
+        assert!(text.len() < 3 * LONGEST_PART && !text.contains(char::is_control), "{text}");
+        assert!(
+            text.contains("é...") && text.contains(r"limits[a\nb]") && text.contains(r"c\u{0}d"),
+            "{text}"
+        );
+        assert_eq!(error.field(), r"limits[a\nb]");
     }
 }

@@ -96,8 +96,11 @@ impl TaskResources {
         for (at, resource) in resources.iter().enumerate() {
             let field = format!("resources[{at}]");
             if resource.disk.as_ref().is_some_and(|disk| disk.persistence.is_some()) {
-                return Err(FieldError::new(format!("{field}.disk.persistence"), "persistent volumes are not built yet")
-                    .hint("use a host_path volume"));
+                return Err(FieldError::new(
+                    format!("{field}.disk.persistence"),
+                    "persistent volumes are not built yet",
+                )
+                .hint("use a host_path volume"));
             }
             if resource.name == "gpus" && resource.scalar.as_ref().is_some_and(|s| s.value > 0.0) {
                 return Err(FieldError::new(field, "gpus would be booked without giving the task a device")
@@ -110,7 +113,10 @@ impl TaskResources {
                 ranges.extend(ports.range.iter().map(|r| (r.begin, r.end)));
             } else if let Some((_, sum)) = sums.iter_mut().find(|(name, _)| *name == resource.name) {
                 let Some(scalar) = &resource.scalar else {
-                    return Err(FieldError::new(field, format!("the resource {} needs a scalar", resource.name)));
+                    return Err(FieldError::new(
+                        field,
+                        format!("the resource {} needs a scalar", resource.name),
+                    ));
                 };
                 let more = thousandths(&format!("{field}.scalar.value"), scalar.value)?;
                 *sum = Some(sum.unwrap_or(0).saturating_add(more));
@@ -121,7 +127,8 @@ impl TaskResources {
             cpus: cpus.map(Millicpus),
             mem: mem.map(|m| Megabytes(m / 1000)),
             disk: disk.map(|d| Megabytes(d / 1000)),
-            ports: PortRanges::new(ranges).map_err(|reason| FieldError::new("resources[ports].ranges", reason))?,
+            ports: PortRanges::new(ranges)
+                .map_err(|reason| FieldError::new("resources[ports].ranges", reason))?,
             allocation_role: resources.first().and_then(|r| r.allocation_info.as_ref()?.role.clone()),
         })
     }
@@ -140,8 +147,10 @@ impl TaskLimits {
         let mut read = Self::default();
         for (name, scalar) in limits {
             let field = format!("limits[{name}]");
-            let amount = if scalar.value == f64::INFINITY { None } else { Some(thousandths(&field, scalar.value)?) };
-            let below = || FieldError::new(&field, format!("the limit {} is below the request", scalar.value));
+            let amount =
+                if scalar.value == f64::INFINITY { None } else { Some(thousandths(&field, scalar.value)?) };
+            let below =
+                || FieldError::new(&field, format!("the limit {} is below the request", scalar.value));
             match name.as_str() {
                 "cpus" => {
                     let limit = amount.map(Millicpus);
@@ -158,8 +167,9 @@ impl TaskLimits {
                     read.mem = Some(limit.map_or(Limit::Infinite, Limit::Finite));
                 }
                 _ => {
-                    return Err(FieldError::new(field, "only cpus and mem can have limits")
-                        .hint("remove the limit"));
+                    return Err(
+                        FieldError::new(field, "only cpus and mem can have limits").hint("remove the limit")
+                    );
                 }
             }
         }
@@ -182,7 +192,8 @@ mod tests {
 
     #[test]
     fn scalars_add_in_thousandths() {
-        let sum = TaskResources::from_proto(&[scalar("cpus", 0.1), scalar("cpus", 0.2), scalar("mem", 32.9)]).unwrap();
+        let sum = TaskResources::from_proto(&[scalar("cpus", 0.1), scalar("cpus", 0.2), scalar("mem", 32.9)])
+            .unwrap();
         assert_eq!(sum.cpus, Some(Millicpus(300)));
         assert_eq!(sum.mem, Some(Megabytes(32)));
         assert_eq!(sum.disk, None);

@@ -46,10 +46,14 @@ impl TaskSpec {
     /// first field that would have no effect.
     pub fn from_task_info(task: &v1::TaskInfo, strictness: Strictness) -> Result<Self, FieldError> {
         let mut notices = Notices::new(strictness);
-        let task_id: TaskId =
-            task.task_id.value.parse().map_err(|error| FieldError::new("task_id.value", format!("{error}")))?;
+        let task_id: TaskId = task
+            .task_id
+            .value
+            .parse()
+            .map_err(|error| FieldError::new("task_id.value", format!("{error}")))?;
         if task.executor.is_some() {
-            return Err(FieldError::new("executor", "custom executors are not built yet").hint("use command and container"));
+            return Err(FieldError::new("executor", "custom executors are not built yet")
+                .hint("use command and container"));
         }
         let Some(command) = &task.command else {
             return Err(FieldError::new("command", "the task has no command")

@@ -58,6 +58,9 @@ pub(crate) fn volumes(
     volume_driver: Option<&str>,
     notices: &mut Notices,
 ) -> Result<Vec<VolumeSpec>, FieldError> {
+    if let Some(driver) = volume_driver {
+        no_nul("container.docker.volume_driver", driver)?;
+    }
     let mut driver: Option<String> = None;
     let mut specs = Vec::with_capacity(list.len());
     for (at, volume) in list.iter().enumerate() {
@@ -65,8 +68,11 @@ pub(crate) fn volumes(
         let spec = one(&field, volume, volume_driver, notices)?;
         if let VolumeSource::Docker { driver: Some(named), .. } = &spec.source {
             if driver.as_ref().is_some_and(|first| first != named) {
-                return Err(FieldError::new(format!("{field}.source.docker_volume.driver"), "Only one volume driver is supported")
-                    .hint("give all volumes of the task the same driver"));
+                return Err(FieldError::new(
+                    format!("{field}.source.docker_volume.driver"),
+                    "Only one volume driver is supported",
+                )
+                .hint("give all volumes of the task the same driver"));
             }
             driver = Some(named.clone());
         }
@@ -84,7 +90,11 @@ fn one(
     let access = match v1::volume::Mode::try_from(volume.mode) {
         Ok(v1::volume::Mode::Rw) => Access::ReadWrite,
         Ok(v1::volume::Mode::Ro) => Access::ReadOnly,
-        Err(_) => return Err(FieldError::new(format!("{field}.mode"), "Unsupported volume mode").hint("use RW or RO")),
+        Err(_) => {
+            return Err(
+                FieldError::new(format!("{field}.mode"), "Unsupported volume mode").hint("use RW or RO")
+            );
+        }
     };
     let container_path = path(&format!("{field}.container_path"), &volume.container_path)?;
     let given = [volume.host_path.is_some(), volume.image.is_some(), volume.source.is_some()];
@@ -114,14 +124,18 @@ fn host(
     if !container_path.starts_with('/') {
         return Err(FieldError::new(
             field,
-            format!("Both host_path '{host_path}' and container_path '{container_path}' of a volume are relative"),
+            format!(
+                "Both host_path '{host_path}' and container_path '{container_path}' of a volume are relative"
+            ),
         )
         .hint("make one of the two paths absolute"));
     }
     match volume_driver {
-        Some(driver) => {
-            Ok(VolumeSource::Docker { name: host_path, driver: Some(driver.to_owned()), options: BTreeMap::new() })
-        }
+        Some(driver) => Ok(VolumeSource::Docker {
+            name: host_path,
+            driver: Some(driver.to_owned()),
+            options: BTreeMap::new(),
+        }),
         None => Ok(VolumeSource::Sandbox(below(field, host_path)?)),
     }
 }
@@ -135,9 +149,11 @@ fn from_source(
 ) -> Result<VolumeSource, FieldError> {
     use v1::volume::source::{Type, sandbox_path};
 
-    let missing = |what: &str| FieldError::new(format!("{field}.{what}"), "the source that type names is missing");
+    let missing =
+        |what: &str| FieldError::new(format!("{field}.{what}"), "the source that type names is missing");
     let refused = |what: &str, hint: &str| {
-        Err(FieldError::new(format!("{field}.type"), format!("volume source {what} is not supported")).hint(hint.to_owned()))
+        Err(FieldError::new(format!("{field}.type"), format!("volume source {what} is not supported"))
+            .hint(hint.to_owned()))
     };
     match source.r#type() {
         Type::DockerVolume => {
@@ -151,7 +167,15 @@ fn from_source(
                 )
                 .hint("give container.docker.volume_driver the same driver, or remove it"));
             }
+            if let Some(driver) = &volume.driver {
+                no_nul(&format!("{field}.docker_volume.driver"), driver)?;
+            }
             let options = volume.driver_options.iter().flat_map(|o| &o.parameter);
+            for (at, option) in options.clone().enumerate() {
+                let option_field = format!("{field}.docker_volume.driver_options.parameter[{at}]");
+                no_nul(&option_field, &option.key)?;
+                no_nul(&option_field, &option.value)?;
+            }
             Ok(VolumeSource::Docker {
                 name: path(&format!("{field}.docker_volume.name"), &volume.name)?,
                 driver: volume.driver.clone().or_else(|| volume_driver.map(Into::into)),
@@ -168,7 +192,10 @@ fn from_source(
         Type::SandboxPath => {
             let given = source.sandbox_path.as_ref().ok_or_else(|| missing("sandbox_path"))?;
             if given.r#type() != sandbox_path::Type::Self_ {
-                return refused("SANDBOX_PATH of a parent", "a Docker task has no parent container; use type SELF");
+                return refused(
+                    "SANDBOX_PATH of a parent",
+                    "a Docker task has no parent container; use type SELF",
+                );
             }
             Ok(VolumeSource::Sandbox(below(&format!("{field}.sandbox_path.path"), given.path.clone())?))
         }
@@ -176,6 +203,14 @@ fn from_source(
         Type::CsiVolume => refused("CSI_VOLUME", "use a host_path or docker_volume"),
         Type::Unknown => refused("UNKNOWN", "set the type of the source"),
     }
+}
+
+/// A text that no C program cuts short.
+fn no_nul(field: &str, value: &str) -> Result<(), FieldError> {
+    if value.contains('\0') {
+        return Err(FieldError::new(field, "the text has a NUL character"));
+    }
+    Ok(())
 }
 
 /// A path that a system call takes.
@@ -257,7 +292,10 @@ mod tests {
     #[test]
     fn two_relative_paths_are_refused() {
         let error = read(&[host_volume("c", "h")], None).unwrap_err().to_string();
-        assert!(error.starts_with("Both host_path 'h' and container_path 'c' of a volume are relative"), "{error}");
+        assert!(
+            error.starts_with("Both host_path 'h' and container_path 'c' of a volume are relative"),
+            "{error}"
+        );
     }
 
     #[rstest::rstest]
@@ -291,7 +329,12 @@ mod tests {
     #[test]
     fn a_volume_without_a_source_is_refused() {
         let volume = v1::Volume { host_path: None, ..host_volume("/c", "") };
-        assert!(read(&[volume], None).unwrap_err().to_string().starts_with("Host path or volume source is required"));
+        assert!(
+            read(&[volume], None)
+                .unwrap_err()
+                .to_string()
+                .starts_with("Host path or volume source is required")
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `supervisor` | launching, adopting, the loop of one task |
+//! | `supervisor` | launching and adopting tasks |
+//! | `task_loop` | the owner of one task, to its terminal status |
 //! | `record` | the `supervision` record: what the next process must know, written before the effect |
 //! | `outcome` | how an end becomes a terminal status, pure |
 //! | `status` | TaskStatus messages |
@@ -19,6 +20,7 @@ mod owner;
 mod record;
 mod status;
 mod supervisor;
+mod task_loop;
 
 pub use layout::RunLayout;
 pub use outcome::{KillCause, Outcome, outcome};
@@ -26,5 +28,6 @@ pub use owner::{OwnerError, owner_of};
 pub use record::{KillRecord, Phase, Record, RecordError, RecordStore};
 pub use status::StatusMaker;
 pub use supervisor::{
-    KillRequest, Prepared, SuperviseError, Supervisor, SupervisorSettings, TaskHandle, TaskKilling, TaskOrder, Update,
+    KillRequest, Prepared, SuperviseError, Supervisor, SupervisorSettings, TaskHandle, TaskKilling,
+    TaskOrder, Update,
 };

@@ -79,7 +79,13 @@ fn exited(termination: &Termination, exit: &Exit, cause: Option<KillCause>) -> O
         Exit::Code(code) => (u8::try_from(*code).unwrap_or(125), describe(*code)),
         Exit::Unknown(why) => (125, format!("Failed to get exit status of container: {why}")),
     };
-    let plain = |state, reason| Outcome { state, reason, message: message.clone(), memory_limit: None, exit_code: code };
+    let plain = |state, reason| Outcome {
+        state,
+        reason,
+        message: message.clone(),
+        memory_limit: None,
+        exit_code: code,
+    };
     let mut outcome = match (cause, termination.limitation, exit) {
         (Some(KillCause::CompletionTime), _, _) => {
             plain(TaskState::TaskFailed, Some(Reason::MaxCompletionTimeReached))
@@ -143,31 +149,73 @@ mod tests {
     #[rstest::rstest]
     #[case::finished(exit(0), None, TaskState::TaskFinished, None, "Container exited with status 0", 0)]
     #[case::failed(exit(3), None, TaskState::TaskFailed, None, "Container exited with status 3", 3)]
-    #[case::killed_wins_over_the_code(exit(0), KILLED, TaskState::TaskKilled, None, "Container exited with status 0", 0)]
+    #[case::killed_wins_over_the_code(
+        exit(0),
+        KILLED,
+        TaskState::TaskKilled,
+        None,
+        "Container exited with status 0",
+        0
+    )]
     #[case::killed_by_sigkill(
-        exit(137), KILLED, TaskState::TaskKilled, None, "Container exited with status 137 (SIGKILL)", 137)]
+        exit(137),
+        KILLED,
+        TaskState::TaskKilled,
+        None,
+        "Container exited with status 137 (SIGKILL)",
+        137
+    )]
     #[case::completion_time(
-        exit(143), COMPLETED, TaskState::TaskFailed, Some(Reason::MaxCompletionTimeReached),
-        "Container exited with status 143 (SIGTERM)", 143)]
+        exit(143),
+        COMPLETED,
+        TaskState::TaskFailed,
+        Some(Reason::MaxCompletionTimeReached),
+        "Container exited with status 143 (SIGTERM)",
+        143
+    )]
     #[case::out_of_memory(
-        ended(Ending::Exited(Exit::Code(137)), Some(Limitation::Memory(Some(Megabytes(32))))), None,
-        TaskState::TaskFailed, Some(Reason::ContainerLimitationMemory),
-        "Memory limit exceeded: 32MB; Container exited with status 137 (SIGKILL)", 137)]
+        ended(Ending::Exited(Exit::Code(137)), Some(Limitation::Memory(Some(Megabytes(32))))),
+        None,
+        TaskState::TaskFailed,
+        Some(Reason::ContainerLimitationMemory),
+        "Memory limit exceeded: 32MB; Container exited with status 137 (SIGKILL)",
+        137
+    )]
     #[case::nobody_saw_the_exit(
-        ended(Ending::Exited(Exit::Unknown(Unknown::RemovedOutside)), None), None, TaskState::TaskFailed, None,
-        "Failed to get exit status of container: the container was removed from outside", 125)]
+        ended(Ending::Exited(Exit::Unknown(Unknown::RemovedOutside)), None),
+        None,
+        TaskState::TaskFailed,
+        None,
+        "Failed to get exit status of container: the container was removed from outside",
+        125
+    )]
     #[case::killed_and_nobody_saw_the_exit(
-        ended(Ending::Exited(Exit::Unknown(Unknown::EngineMissedIt)), None), KILLED, TaskState::TaskKilled, None,
-        "Failed to get exit status of container: the process ended and the engine did not report its exit", 125)]
+        ended(Ending::Exited(Exit::Unknown(Unknown::EngineMissedIt)), None),
+        KILLED,
+        TaskState::TaskKilled,
+        None,
+        "Failed to get exit status of container: the process ended and the engine did not report its exit",
+        125
+    )]
     #[case::pull_failed(
-        ended(Ending::LaunchFailed(Failure::new("pull", "E")), None), None,
-        TaskState::TaskFailed, Some(Reason::ContainerLaunchFailed), "Failed to launch container: E", 125)]
+        ended(Ending::LaunchFailed(Failure::new("pull", "E")), None),
+        None,
+        TaskState::TaskFailed,
+        Some(Reason::ContainerLaunchFailed),
+        "Failed to launch container: E",
+        125
+    )]
     #[case::start_failed(
         ended(Ending::LaunchFailed(Failure::new("start", "E").exit_code(127)), None), None,
         TaskState::TaskFailed, None, "Failed to run docker container: E", 127)]
     #[case::killed_while_pulling(
-        ended(Ending::DestroyedBeforeStart(Phase::Pulling), None), KILLED,
-        TaskState::TaskKilled, Some(Reason::TaskKilledDuringLaunch), "Container destroyed while pulling image", 137)]
+        ended(Ending::DestroyedBeforeStart(Phase::Pulling), None),
+        KILLED,
+        TaskState::TaskKilled,
+        Some(Reason::TaskKilledDuringLaunch),
+        "Container destroyed while pulling image",
+        137
+    )]
     fn an_end_has_its_status(
         #[case] termination: Termination,
         #[case] cause: Option<KillCause>,

@@ -12,26 +12,26 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use docker_containerizer::logs::LogTap;
 use docker_containerizer::names::container_name;
 use docker_containerizer::request::Request;
 use docker_containerizer::{
-    AdoptOrder, Checkpoint, Containerizer, ContainerizerError, Handle, Identity, Kill, Labels, LaunchOrder, Progress,
-    RemovalDelay, Running, Termination,
+    AdoptOrder, Checkpoint, Containerizer, ContainerizerError, Identity, Labels, LaunchOrder, RemovalDelay,
+    Running, Termination,
 };
 use docker_engine::PullProgress;
 use mesos_proto::{Message, v1};
 use mesos_types::{ContainerId, FieldError, Strictness, TaskSpec};
 use sandbox::{Owner, Sandbox, SandboxError};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
 
 use crate::layout::RunLayout;
-use crate::outcome::{KillCause, Outcome, outcome};
-use crate::record::{KillRecord, Phase, Record, RecordError, RecordStore, unix_ns};
+use crate::outcome::Outcome;
+use crate::record::{Phase, Record, RecordError, RecordStore};
 use crate::status::StatusMaker;
+use crate::task_loop::Loop;
 
 /// How many updates of a task may wait to be taken.
 const UPDATES: usize = 64;
@@ -224,7 +224,9 @@ impl Supervisor {
         let Prepared { order, task, labels, request, layout } = prepared;
         // The directory is held by whoever opens it; here it must only come to be.
         drop(Sandbox::create(layout.sandbox(), order.owner)?);
-        layout.create_state().map_err(|source| SuperviseError::State { path: layout.state().to_owned(), source })?;
+        layout
+            .create_state()
+            .map_err(|source| SuperviseError::State { path: layout.state().to_owned(), source })?;
         let store = RecordStore::new(layout.state());
         let record = Record::accepted(&order.identity, order.info_bytes, request.name.clone());
         store.write(&record)?;
@@ -325,176 +327,4 @@ impl Supervisor {
         tokio::spawn(task.run(updates, wanted));
         TaskHandle { updates: told, kills, layout }
     }
-}
-
-/// The owner of one task.
-struct Loop {
-    containerizer: Containerizer,
-    identity: Identity,
-    handle: Handle,
-    progress: Option<mpsc::Receiver<Progress>>,
-    record: Record,
-    store: RecordStore,
-    maker: StatusMaker,
-    grace: Duration,
-    max_completion: Option<Duration>,
-    task_killing: TaskKilling,
-    removal: RemovalDelay,
-    layout: RunLayout,
-}
-
-/// What the loop waits for.
-enum Event {
-    Progress(Option<Progress>),
-    Running(Option<Running>),
-    Kill(KillRequest),
-    CompletionTime,
-    Terminated(Option<std::sync::Arc<Termination>>),
-}
-
-impl Loop {
-    async fn run(mut self, updates: mpsc::Sender<Update>, mut kills: mpsc::Receiver<KillRequest>) {
-        // An adopted task whose TASK_RUNNING was told goes on silently.
-        let mut told_running = self.record.phase == Phase::Running;
-        let mut completion = self.record.completion_deadline_ns.map(instant_of);
-        if let Some(kill) = self.record.kill {
-            self.containerizer.destroy(self.identity.container_id, kill.left());
-        }
-        loop {
-            match self.next(&mut kills, told_running, completion).await {
-                Event::Progress(None) => self.progress = None,
-                Event::Progress(Some(Progress::Pull(line))) => send(&updates, Update::Pull(line)).await,
-                Event::Progress(Some(Progress::Warnings(warnings))) => {
-                    for warning in warnings {
-                        send(&updates, Update::Warning(warning)).await;
-                    }
-                }
-                Event::Progress(Some(Progress::Prepared)) => {
-                    send(&updates, Update::Status(Box::new(self.maker.starting()))).await;
-                }
-                Event::Running(running) => {
-                    told_running = true;
-                    if let Some(running) = running {
-                        completion = self.started(&running);
-                        let status = Box::new(self.maker.running(&running));
-                        send(&updates, Update::Running(status, Box::new(running))).await;
-                    }
-                }
-                Event::Kill(request) => {
-                    let grace = request.grace.unwrap_or(self.grace);
-                    let is_first = self.record.kill.is_none();
-                    self.kill(KillCause::Framework, Kill { grace });
-                    if is_first && self.task_killing == TaskKilling::Sent {
-                        send(&updates, Update::Status(Box::new(self.maker.killing()))).await;
-                    }
-                }
-                Event::CompletionTime => {
-                    completion = None;
-                    self.kill(KillCause::CompletionTime, Kill { grace: Duration::ZERO });
-                }
-                Event::Terminated(termination) => {
-                    let Some(termination) = termination else { return };
-                    let outcome = outcome(&termination, self.record.kill.map(|kill| kill.cause));
-                    let status = self.maker.terminal(&outcome);
-                    self.ended(&status);
-                    let termination = Box::new((*termination).clone());
-                    send(&updates, Update::Terminal(Box::new(status), Box::new(outcome), termination)).await;
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Waits for the next event. What comes first in a task's life is taken first.
-    async fn next(
-        &mut self,
-        kills: &mut mpsc::Receiver<KillRequest>,
-        told_running: bool,
-        completion: Option<Instant>,
-    ) -> Event {
-        let mut handle = self.handle.clone();
-        tokio::select! {
-            biased;
-            Some(request) = kills.recv() => Event::Kill(request),
-            progress = next_progress(&mut self.progress) => Event::Progress(progress),
-            running = self.handle.running(), if !told_running => Event::Running(running),
-            termination = handle.terminated(), if told_running => Event::Terminated(termination),
-            () = sleep_until(completion.unwrap_or_else(Instant::now)), if completion.is_some() => Event::CompletionTime,
-        }
-    }
-
-    /// Records that the task runs; answers when it must have completed.
-    fn started(&mut self, running: &Running) -> Option<Instant> {
-        self.record.phase = Phase::Running;
-        self.record.engine_id = Some(running.engine_id.clone());
-        self.record.started_at = Some(running.started_at.as_str().to_owned());
-        if self.record.completion_deadline_ns.is_none() {
-            self.record.completion_deadline_ns = self.max_completion.map(|longest| unix_ns(SystemTime::now() + longest));
-        }
-        self.write();
-        self.record.completion_deadline_ns.map(instant_of)
-    }
-
-    /// Records a kill, then performs it. A framework's kill stays the framework's when time runs out meanwhile.
-    fn kill(&mut self, cause: KillCause, kill: Kill) {
-        let cause = match self.record.kill {
-            Some(KillRecord { cause: KillCause::Framework, .. }) => KillCause::Framework,
-            _ => cause,
-        };
-        self.record.kill = Some(KillRecord::now(cause, kill));
-        self.write();
-        self.containerizer.destroy(self.identity.container_id, kill);
-    }
-
-    fn ended(&mut self, status: &v1::TaskStatus) {
-        self.record.phase = Phase::Terminal;
-        self.record.terminal_status = Some(status.encode_to_vec());
-        self.record.removal_ns = match self.removal {
-            RemovalDelay::After(delay) => Some(unix_ns(SystemTime::now() + delay)),
-            RemovalDelay::Never => None,
-        };
-        self.write();
-    }
-
-    /// Writes the record. A disk that fails is told and does not stop the task: without a record the next process
-    /// finds the container by its labels.
-    fn write(&self) {
-        if let Err(error) = self.store.write(&self.record) {
-            tracing::error!(
-                container_id = %self.identity.container_id,
-                task_id = %self.identity.task_id,
-                error = error_chain(&error),
-                "the supervision record was not written"
-            );
-        }
-    }
-}
-
-async fn next_progress(progress: &mut Option<mpsc::Receiver<Progress>>) -> Option<Progress> {
-    match progress {
-        Some(progress) => progress.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Sends an update; nobody has to listen.
-async fn send(updates: &mpsc::Sender<Update>, update: Update) {
-    if updates.send(update).await.is_err() {
-        tracing::debug!("nobody listens to a task's updates");
-    }
-}
-
-fn instant_of(deadline_ns: u64) -> Instant {
-    let now = unix_ns(SystemTime::now());
-    Instant::now() + Duration::from_nanos(deadline_ns.saturating_sub(now))
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

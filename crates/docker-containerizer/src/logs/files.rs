@@ -74,7 +74,8 @@ impl LogFiles {
         };
         let stdout = LogFile::resume(sandbox, "stdout", &cursors.stdout, owner, settings.rotation)?;
         let stderr = LogFile::resume(sandbox, "stderr", &cursors.stderr, owner, settings.rotation)?;
-        let remarks = [("stdout", stdout.outcome), ("stderr", stderr.outcome)].into_iter().filter_map(remark).collect();
+        let remarks =
+            [("stdout", stdout.outcome), ("stderr", stderr.outcome)].into_iter().filter_map(remark).collect();
         let rotates = settings.rotation.max_size.is_some();
         Ok((Self { stdout: stdout.file, stderr: stderr.file, cursors, store, rotates }, remarks))
     }
@@ -167,7 +168,11 @@ impl LogFiles {
 fn remark((name, outcome): (&str, ResumeOutcome)) -> Option<String> {
     match outcome {
         ResumeOutcome::Continued { .. } | ResumeOutcome::Rotated { .. } => None,
-        ResumeOutcome::Shortened { missing } => Some(format!("{missing} bytes were cut from {name} by the task")),
-        ResumeOutcome::Replaced { found } => Some(format!("{name} was replaced by something else ({found:?})")),
+        ResumeOutcome::Shortened { missing } => {
+            Some(format!("{missing} bytes were cut from {name} by the task"))
+        }
+        ResumeOutcome::Replaced { found } => {
+            Some(format!("{name} was replaced by something else ({found:?})"))
+        }
     }
 }

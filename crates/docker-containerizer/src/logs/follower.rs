@@ -1,19 +1,30 @@
 //! One container's log reader: follows the engine's log, appends what is new, and closes the tail after the exit.
 //!
 //! A pass is one `logs` request. A stream that ends is never an exit (design §2.10): passes go on until the driver says
-//! that the container is stopped, and then one pass without following takes the rest.
+//! that the container is stopped, and then one pass without following takes the rest. Where a pass begins costs: the
+//! engine reads the end of a log at once, and everything else from the beginning. So each pass begins with the last
+//! frames, and only when the last delivered one is not among them, a wider one follows.
+//!
+//! ```text
+//! Tail ──not there──► Since ──not there──► whole read: found ──► Whole, skipping to it
+//!   ▲                                                  not found ──► a marked gap, then Whole
+//!   └── any pass that ended, or saw a frame that may be sent again or not follow the one before
+//! ```
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use docker_engine::{AttachReader, Engine, EngineError, ErrorKind, Follow, LogReader, LogRequest, OutputStream, Terminal};
+use docker_engine::{
+    AttachReader, Engine, EngineError, ErrorKind, Follow, LogReader, LogRequest, OutputStream, Terminal,
+};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use sandbox::SandboxError;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::files::{LogChunk, LogFiles, LogTap, Piece};
-use super::matcher::{FrameId, Locator, Matcher, StreamName, Trust, Verdict};
+use super::lag::{self, LagWatch};
+use super::matcher::{FrameId, Locator, Matcher, Repeats, Seen, StreamName, Trust, Verdict};
 use crate::blocking::blocking;
 use crate::termination::LogsEnd;
 
@@ -22,6 +33,10 @@ const BATCH_BYTES: usize = 256 * 1024;
 
 /// How many frames are read before they are written.
 const BATCH_FRAMES: usize = 512;
+
+/// How many of the last frames a pass asks for that expects to be near the end: more than the engine and the socket hold
+/// between the log and us.
+const TAIL_FRAMES: u64 = 8192;
 
 /// How far apart the stamps of two neighbouring frames may be in the wrong order, in seconds: the engine's goroutines
 /// stamp the two streams before they queue for the log.
@@ -65,6 +80,8 @@ pub(crate) struct Follower {
     pub(crate) id: String,
     pub(crate) files: LogFiles,
     pub(crate) tap: Option<LogTap>,
+    /// The size of the engine's log files, in bytes.
+    pub(crate) file_size: u64,
     /// How long the last pass may take, and how long a sandbox that cannot be written to is retried, after the exit.
     pub(crate) drain_deadline: Duration,
 }
@@ -77,12 +94,55 @@ pub(crate) struct Drained {
     pub(crate) last_errors: String,
 }
 
+/// Where a pass begins to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Span {
+    /// With the last frames.
+    Tail,
+    /// A while before the last delivered frame.
+    Since,
+    /// At the beginning.
+    Whole,
+}
+
+/// How a pass is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Plan {
+    follow: Follow,
+    span: Span,
+    trust: Trust,
+    /// The frame that ended the last pass in doubt, if it was behind the last delivered one.
+    suspect: Option<FrameId>,
+}
+
+/// Why a pass ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// The stream ended properly or was cut, behind the last delivered frame.
+    Ended,
+    /// The last delivered frame was not where it should be.
+    NotFound,
+    /// This frame is older than the last delivered one, or may be the same.
+    Again(FrameId),
+    /// There may be more between the last delivered frame and the next.
+    MayMiss,
+}
+
 /// How a pass ended.
-enum PassEnd {
-    /// The stream ended properly or was cut.
-    Ended { brought: bool },
-    /// A frame could not be judged.
-    Doubtful(FrameId),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PassEnd {
+    why: Why,
+    /// Whether it delivered anything.
+    brought: bool,
+}
+
+/// What comes after a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Another pass.
+    Pass(Plan),
+    /// A whole read, to find the last delivered frame.
+    Locate,
 }
 
 /// Why a pass failed.
@@ -108,7 +168,9 @@ impl Follower {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
                 self.follow_log(&mut stopped).await
             }
-            Source::Attached(stream, terminal) => self.follow_attached(Some(stream), terminal, &mut stopped).await,
+            Source::Attached(stream, terminal) => {
+                self.follow_attached(Some(stream), terminal, &mut stopped).await
+            }
             Source::Reattach(terminal) => self.follow_attached(None, terminal, &mut stopped).await,
         };
         let (bytes, lines) = (4096, 5);
@@ -116,24 +178,27 @@ impl Follower {
     }
 
     async fn follow_log(&mut self, stopped: &mut watch::Receiver<bool>) -> LogsEnd {
-        let (mut trust, mut suspect) = (Trust::Expected, None);
+        let mut plan = Plan::resume(Follow::Yes);
         let mut failures = 0;
         while !*stopped.borrow() {
-            match self.pass(Follow::Yes, trust, suspect, stopped).await {
-                Ok(PassEnd::Ended { brought }) => {
-                    (trust, suspect) = (Trust::Expected, None);
-                    failures = if brought { 0 } else { failures + 1 };
-                    pause(failures, stopped).await;
+            match self.step(plan, stopped).await {
+                Ok((next, brought)) => {
+                    let is_wider = next.span != Span::Tail || next.follow == Follow::No;
+                    failures = if brought || is_wider { 0 } else { failures + 1 };
+                    plan = next;
                 }
-                Ok(PassEnd::Doubtful(frame)) => (trust, suspect) = self.resolve(frame).await,
                 Err(error) => {
-                    tracing::debug!(container = self.id, error = crate::chain(&error), "the log is read again soon");
+                    tracing::debug!(
+                        container = self.id,
+                        error = crate::chain(&error),
+                        "the log is read again soon"
+                    );
                     failures += 1;
-                    pause(failures, stopped).await;
                 }
             }
+            pause(failures, stopped).await;
         }
-        match timeout(self.drain_deadline, self.close_tail(trust, suspect, stopped)).await {
+        match timeout(self.drain_deadline, self.close_tail(plan, stopped)).await {
             Ok(()) => self.finish(),
             Err(_) => {
                 tracing::warn!(container = self.id, "the end of the log could not be read in time");
@@ -142,104 +207,128 @@ impl Follower {
         }
     }
 
-    /// One pass without following, again until it succeeds; the caller sets the deadline.
-    async fn close_tail(&mut self, trust: Trust, suspect: Option<FrameId>, stopped: &mut watch::Receiver<bool>) {
-        let (mut trust, mut suspect) = (trust, suspect);
+    /// Passes without following, until one comes to the end; the caller sets the deadline.
+    async fn close_tail(&mut self, plan: Plan, stopped: &mut watch::Receiver<bool>) {
+        // What a whole read found stays found: the container writes no more.
+        let mut plan = if plan.trust == Trust::Expected { Plan::resume(Follow::No) } else { plan };
         let mut failures = 0;
         loop {
-            match self.pass(Follow::No, trust, suspect, stopped).await {
-                Ok(PassEnd::Ended { .. }) => return,
-                Ok(PassEnd::Doubtful(frame)) => (trust, suspect) = self.resolve(frame).await,
+            plan.follow = Follow::No;
+            match self.pass(plan, stopped).await {
+                Ok(end) if end.why == Why::Ended => return,
+                Ok(end) => match self.plan_next(plan, end).await {
+                    Ok(next) => plan = next,
+                    Err(error) if error.is_not_found() => return,
+                    Err(error) => failures = self.retry_tail(failures, &error.into()).await,
+                },
                 // A container that somebody removed has no log any more; what it had was followed.
                 Err(PassError::Engine(error)) if error.is_not_found() => return,
-                Err(error) => {
-                    tracing::warn!(container = self.id, error = crate::chain(&error), "the end of the log is read again");
-                    failures += 1;
-                    tokio::time::sleep(backoff(failures)).await;
-                }
+                Err(error) => failures = self.retry_tail(failures, &error).await,
             }
         }
     }
 
-    /// Reads the whole log for the last delivered frame, after a pass ended in doubt at `frame`.
-    async fn resolve(&mut self, frame: FrameId) -> (Trust, Option<FrameId>) {
+    async fn retry_tail(&self, failures: usize, error: &PassError) -> usize {
+        tracing::warn!(container = self.id, error = crate::chain(error), "the end of the log is read again");
+        tokio::time::sleep(backoff(failures + 1)).await;
+        failures + 1
+    }
+
+    /// One pass, and what comes after it; also whether it delivered anything.
+    async fn step(
+        &mut self,
+        plan: Plan,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<(Plan, bool), PassError> {
+        let end = self.pass(plan, stopped).await?;
+        tracing::trace!(container = self.id, ?plan, ?end, "a pass over the log");
+        Ok((self.plan_next(plan, end).await?, end.brought))
+    }
+
+    async fn plan_next(&mut self, plan: Plan, end: PassEnd) -> Result<Plan, EngineError> {
+        match plan.after(end) {
+            Next::Pass(next) => Ok(next),
+            Next::Locate => {
+                let trust = self.locate().await?;
+                Ok(Plan { follow: Follow::Yes, span: Span::Whole, trust, suspect: None })
+            }
+        }
+    }
+
+    /// Reads the whole log for the last delivered frame; marks a gap if it is gone.
+    async fn locate(&mut self) -> Result<Trust, EngineError> {
         let Some(target) = self.files.cursors().marks.target() else {
-            return (Trust::Expected, Some(frame));
+            return Ok(Trust::Expected);
         };
         let mut locator = Locator::new(target);
-        let Ok(mut log) = self.engine.logs(&self.id, &request(Follow::No, None), self.head_deadline()).await else {
-            return (Trust::Expected, Some(frame));
-        };
+        let mut log =
+            self.engine.logs(&self.id, &request(Follow::No, Reach::All), self.head_deadline()).await?;
         while let Some(next) = log.next_frame().await {
-            match next {
-                Ok(next) => locator.see(FrameId { stream: stream_name(next.stream), stamp: next.stamp.as_nanos() }),
-                // A read that broke says nothing.
-                Err(_) => return (Trust::Expected, Some(frame)),
-            }
+            // A read that broke says nothing.
+            let next = next?;
+            locator.see(FrameId { stream: stream_name(next.stream), stamp: next.stamp.as_nanos() });
         }
         let trust = locator.found();
         if trust == Trust::Lost {
             let line = "output is missing here: the engine rotated its log before it was read";
             tracing::warn!(container = self.id, "{line}");
-            if let Err(error) = self.files.remark(line) {
-                tracing::warn!(container = self.id, error = crate::chain(&error), "the gap could not be marked");
+            if let Err(error) = blocking(|| self.files.remark(line)) {
+                tracing::warn!(
+                    container = self.id,
+                    error = crate::chain(&error),
+                    "the gap could not be marked"
+                );
             }
         }
-        (trust, Some(frame))
+        Ok(trust)
     }
 
     /// One `logs` request from the cursor on.
-    async fn pass(
-        &mut self,
-        follow: Follow,
-        trust: Trust,
-        suspect: Option<FrameId>,
-        stopped: &mut watch::Receiver<bool>,
-    ) -> Result<PassEnd, PassError> {
+    async fn pass(&mut self, plan: Plan, stopped: &mut watch::Receiver<bool>) -> Result<PassEnd, PassError> {
         let marks = self.files.cursors().marks;
-        let mut matcher = Matcher::new(marks, trust, suspect);
-        let since = match trust {
-            Trust::Expected | Trust::Found => since(marks.target().map(|(frame, _)| frame), suspect),
-            Trust::Lost => None,
+        let repeats = if plan.follow == Follow::Yes { Repeats::Possible } else { Repeats::Impossible };
+        let mut matcher = Matcher::new(marks, plan.trust, plan.suspect, repeats);
+        let mut lag = LagWatch::new(self.file_size);
+        let reach = match (marks.target(), plan.span) {
+            (Some(_), Span::Tail) => Reach::Last(TAIL_FRAMES),
+            (Some((target, _)), Span::Since) => Reach::Since(since(target, plan.suspect)),
+            (_, Span::Whole) | (None, _) => Reach::All,
         };
-        let log = self.engine.logs(&self.id, &request(follow, since), self.head_deadline()).await?;
+        let log = self.engine.logs(&self.id, &request(plan.follow, reach), self.head_deadline()).await?;
         let mut reader = Reader { stream: log_frames(log), persist_at: None, give_up_at: None };
-        let (mut brought, mut skipped, mut last) = (false, false, None);
+        let (mut brought, mut is_empty) = (false, true);
         loop {
             let mut pieces = Vec::new();
             let read = reader.batch(self, stopped).await?;
-            let ended = read.ended;
-            let mut doubtful = None;
+            let received = lag::now();
+            let mut ended = read.ended.then_some(Why::Ended);
             for frame in read.frames {
                 let Some(stamp) = frame.stamp else { continue };
                 let id = FrameId { stream: frame.stream, stamp };
-                last = Some(id);
-                match matcher.judge(id) {
-                    Verdict::Skip => skipped = true,
+                is_empty = false;
+                if lag.see(stamp, received) && plan.follow == Follow::Yes && !matcher.is_seeking() {
+                    ended = Some(Why::MayMiss);
+                    break;
+                }
+                match matcher.judge(Seen { id, payload: &frame.payload }) {
+                    Verdict::Skip => {}
                     Verdict::Deliver => pieces.push(Piece {
                         chunk: LogChunk { stream: id.stream, bytes: frame.payload },
                         marks: Some(matcher.marks()),
                     }),
                     Verdict::Doubtful => {
-                        doubtful = Some(id);
+                        ended = Some(if matcher.is_seeking() { Why::NotFound } else { Why::Again(id) });
                         break;
                     }
                 }
             }
             brought |= !pieces.is_empty();
             self.write(pieces, &mut reader.persist_at).await?;
-            if let Some(frame) = doubtful {
-                return Ok(PassEnd::Doubtful(frame));
-            }
-            if ended {
+            if let Some(why) = ended {
                 self.persist().await?;
-                return Ok(match last {
-                    // A whole read that never came to the last delivered frame has lost it.
-                    Some(frame) if follow == Follow::No && skipped && matcher.is_seeking() && trust == Trust::Expected => {
-                        PassEnd::Doubtful(frame)
-                    }
-                    _ => PassEnd::Ended { brought },
-                });
+                // A read that came to its end and not to the last delivered frame did not find it.
+                let is_lost = why == Why::Ended && matcher.is_seeking() && !is_empty;
+                return Ok(PassEnd { why: if is_lost { Why::NotFound } else { why }, brought });
             }
         }
     }
@@ -277,7 +366,11 @@ impl Follower {
             if let Ok(stream) = self.engine.attach(&self.id, terminal, self.head_deadline()).await {
                 let line = "output may be missing here: a terminal or this log driver cannot be read again";
                 if let Err(error) = self.files.remark(line) {
-                    tracing::warn!(container = self.id, error = crate::chain(&error), "the gap could not be marked");
+                    tracing::warn!(
+                        container = self.id,
+                        error = crate::chain(&error),
+                        "the gap could not be marked"
+                    );
                 }
                 attached = Some(stream);
                 failures = 0;
@@ -307,7 +400,11 @@ impl Follower {
     }
 
     /// Appends pieces off the runtime, then hands them to the tap.
-    async fn write(&mut self, pieces: Vec<Piece>, persist_at: &mut Option<Instant>) -> Result<(), SandboxError> {
+    async fn write(
+        &mut self,
+        pieces: Vec<Piece>,
+        persist_at: &mut Option<Instant>,
+    ) -> Result<(), SandboxError> {
         if pieces.is_empty() {
             return Ok(());
         }
@@ -336,7 +433,11 @@ impl Follower {
         match self.files.complete() {
             Ok(()) => LogsEnd::Complete,
             Err(error) => {
-                tracing::warn!(container = self.id, error = crate::chain(&error), "the log cursors could not be stored");
+                tracing::warn!(
+                    container = self.id,
+                    error = crate::chain(&error),
+                    "the log cursors could not be stored"
+                );
                 LogsEnd::Complete
             }
         }
@@ -419,9 +520,44 @@ impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
     }
 }
 
-fn request(follow: Follow, since_secs: Option<i64>) -> LogRequest {
+impl Plan {
+    /// The pass that expects to go on where the last one ended.
+    fn resume(follow: Follow) -> Self {
+        Self { follow, span: Span::Tail, trust: Trust::Expected, suspect: None }
+    }
+
+    /// What comes after a pass that was made like this and ended like that.
+    fn after(self, end: PassEnd) -> Next {
+        let resume = Self::resume(Follow::Yes);
+        match (end.why, self.span) {
+            (Why::Ended | Why::MayMiss, _) => Next::Pass(resume),
+            // What is read without following comes once, so that it decides. A clock that was set back shows when the
+            // same frame comes again behind the last delivered one.
+            (Why::Again(frame), _) => Next::Pass(Self { follow: Follow::No, suspect: Some(frame), ..resume }),
+            (Why::NotFound, Span::Tail) => Next::Pass(Self { span: Span::Since, ..self }),
+            (Why::NotFound, Span::Since | Span::Whole) => Next::Locate,
+        }
+    }
+}
+
+/// What a request reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    All,
+    /// What is not older than this second.
+    Since(i64),
+    /// So many frames.
+    Last(u64),
+}
+
+fn request(follow: Follow, reach: Reach) -> LogRequest {
     let inactivity = (follow == Follow::No).then_some(READ_INACTIVITY);
-    LogRequest { since_secs, inactivity, ..LogRequest::all(follow) }
+    let all = LogRequest { inactivity, ..LogRequest::all(follow) };
+    match reach {
+        Reach::All => all,
+        Reach::Since(second) => LogRequest { since_secs: Some(second), ..all },
+        Reach::Last(frames) => LogRequest { tail: Some(frames), ..all },
+    }
 }
 
 fn log_frames(log: LogReader) -> impl Stream<Item = Result<Frame, EngineError>> + Unpin {
@@ -453,11 +589,10 @@ fn attached_frames(attached: AttachReader) -> impl Stream<Item = Result<Frame, E
 }
 
 /// The second from which a pass must read so that the last delivered frame and everything behind it is in it.
-fn since(target: Option<FrameId>, suspect: Option<FrameId>) -> Option<i64> {
-    let target = target?;
+fn since(target: FrameId, suspect: Option<FrameId>) -> i64 {
     let stamp = suspect.map_or(target.stamp, |suspect| suspect.stamp.min(target.stamp));
-    let seconds = i64::try_from(stamp.div_euclid(1_000_000_000)).ok()?;
-    Some(seconds.saturating_sub(SKEW).max(0))
+    let seconds = i64::try_from(stamp.div_euclid(1_000_000_000)).unwrap_or(0);
+    seconds.saturating_sub(SKEW).max(0)
 }
 
 fn stream_name(stream: OutputStream) -> StreamName {
@@ -491,16 +626,40 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(None, None, None)]
-    #[case(Some(out(10 * SECOND + 5)), None, Some(8))]
-    #[case(Some(out(10 * SECOND)), Some(out(4 * SECOND)), Some(2))]
-    #[case(Some(out(1)), None, Some(0))]
+    #[case(out(10 * SECOND + 5), None, 8)]
+    #[case(out(10 * SECOND), Some(out(4 * SECOND)), 2)]
+    #[case(out(1), None, 0)]
     fn a_pass_begins_before_the_last_delivered_frame(
-        #[case] target: Option<FrameId>,
+        #[case] target: FrameId,
         #[case] suspect: Option<FrameId>,
-        #[case] expected: Option<i64>,
+        #[case] expected: i64,
     ) {
         assert_eq!(since(target, suspect), expected);
+    }
+
+    #[test]
+    fn a_pass_widens_until_the_last_delivered_frame_is_found() {
+        let again = Why::Again(out(7));
+        let end = |why| PassEnd { why, brought: false };
+        let tail = Plan::resume(Follow::Yes);
+        let decide = Plan { follow: Follow::No, suspect: Some(out(7)), ..tail };
+        let since = Plan { span: Span::Since, ..tail };
+        let whole = Plan { span: Span::Whole, trust: Trust::Found { before: 3 }, ..tail };
+        for (plan, why, next) in [
+            (tail, Why::Ended, Next::Pass(tail)),
+            (tail, Why::MayMiss, Next::Pass(tail)),
+            (tail, again, Next::Pass(decide)),
+            (tail, Why::NotFound, Next::Pass(since)),
+            (since, Why::Ended, Next::Pass(tail)),
+            (since, again, Next::Pass(decide)),
+            (since, Why::NotFound, Next::Locate),
+            (whole, Why::Ended, Next::Pass(tail)),
+            (whole, Why::NotFound, Next::Locate),
+            (decide, Why::NotFound, Next::Pass(Plan { span: Span::Since, ..decide })),
+            (decide, Why::Ended, Next::Pass(tail)),
+        ] {
+            assert_eq!(plan.after(end(why)), next, "{plan:?} {why:?}");
+        }
     }
 
     #[test]

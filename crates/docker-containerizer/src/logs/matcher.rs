@@ -2,12 +2,18 @@
 //!
 //! A frame has a stream, a time stamp and its place in the log. Stamps repeat (the pieces of a long line have one
 //! stamp), differ in order between the streams by a scheduling delay, and go backwards when the clock was set back.
-//! Docker 20.10 also sends a whole file again and then ends when it rotates its log under a follower. So the place is
+//! Docker 20.10 also sends the beginning of a new file again when it rotates its log under a follower. So the place is
 //! found by order: a pass first seeks the last delivered frame, and everything behind it is new. What a pass cannot
-//! decide by itself, because that frame is not where it should be, it calls [`Verdict::Doubtful`], and the follower
-//! looks again.
+//! decide by itself, because that frame is not where it should be or a frame seems to come again, it calls
+//! [`Verdict::Doubtful`], and the follower looks again.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
+
+/// How many pieces of a long line are remembered: more than the engine reads of a new file before it sends it again.
+const PIECES: usize = 4096;
 
 /// One of the two streams of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,6 +31,13 @@ pub(crate) struct FrameId {
     pub(crate) stream: StreamName,
     /// Nanoseconds since 1970.
     pub(crate) stamp: i128,
+}
+
+/// A frame as the matcher sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) id: FrameId,
+    pub(crate) payload: &'a [u8],
 }
 
 /// The last frame of a stream that was delivered: its stamp, and how many frames of the stream had it.
@@ -64,10 +77,22 @@ pub(crate) enum Verdict {
 pub(crate) enum Trust {
     /// Nothing: it is expected in the log, at its stamp.
     Expected,
-    /// A whole read of the log has found it: everything before it is old, whatever the stamps say.
-    Found,
+    /// A whole read of the log has found it behind so many frames, which are old whatever their stamps say.
+    Found {
+        /// The frames before it. The engine may have rotated some of them away since, and never has more.
+        before: u64,
+    },
     /// A whole read of the log has not found it: the engine rotated it away, and everything is new.
     Lost,
+}
+
+/// Whether what a pass reads can hold a frame twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    /// A stream that goes on over rotations can.
+    Possible,
+    /// A read of what is there cannot.
+    Impossible,
 }
 
 /// The judge of one pass.
@@ -78,12 +103,30 @@ pub(crate) struct Matcher {
     /// The frame that ended the last pass in doubt; seen again right behind the last delivered one, it shows that the
     /// clock was set back.
     suspect: Option<FrameId>,
+    repeats: Repeats,
+    stdout: Line,
+    stderr: Line,
+}
+
+/// The line of a stream that is being delivered.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    /// The stamp that its pieces share.
+    stamp: i128,
+    /// Hashes of its pieces, as far as this pass saw them; empty between lines.
+    pieces: VecDeque<u64>,
+    /// Whether the last frame ended its line.
+    ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The last delivered frame is not reached; `seen` frames of its stream with its stamp were.
-    Seeking { target: FrameId, count: u64, trust: Trust, seen: u64 },
+    /// The last delivered frame is not reached; `seen` frames of its stream with its stamp were, and `passed` frames
+    /// in all.
+    Seeking { target: FrameId, count: u64, trust: Trust, seen: u64, passed: u64 },
+    /// The last delivered frame is lost. What is left of its line is part of the gap, as nobody can tell which of the
+    /// line's pieces were delivered.
+    Gap { target: FrameId },
     /// The frame before was the last delivered one.
     JustFound,
     /// Frames are new.
@@ -121,14 +164,16 @@ impl Marks {
 
 impl Matcher {
     /// A pass that begins at or before the last delivered frame.
-    pub(crate) fn new(marks: Marks, trust: Trust, suspect: Option<FrameId>) -> Self {
-        match (marks.target(), trust) {
-            (Some((target, count)), Trust::Expected | Trust::Found) => {
-                Self { marks, state: State::Seeking { target, count, trust, seen: 0 }, suspect }
+    pub(crate) fn new(marks: Marks, trust: Trust, suspect: Option<FrameId>, repeats: Repeats) -> Self {
+        let state = match (marks.target(), trust) {
+            (Some((target, count)), Trust::Expected | Trust::Found { .. }) => {
+                State::Seeking { target, count, trust, seen: 0, passed: 0 }
             }
-            (None, _) => Self { marks, state: State::Live, suspect },
-            (Some(_), Trust::Lost) => Self { marks: Marks::default(), state: State::Live, suspect },
-        }
+            (Some((target, _)), Trust::Lost) => State::Gap { target },
+            (None, _) => State::Live,
+        };
+        let marks = if trust == Trust::Lost { Marks::default() } else { marks };
+        Self { marks, state, suspect, repeats, stdout: Line::default(), stderr: Line::default() }
     }
 
     /// What was delivered, in this pass or before it.
@@ -142,33 +187,93 @@ impl Matcher {
     }
 
     /// Judges the next frame of the pass.
-    pub(crate) fn judge(&mut self, frame: FrameId) -> Verdict {
+    pub(crate) fn judge(&mut self, frame: Seen<'_>) -> Verdict {
+        let id = frame.id;
         match self.state {
-            State::Seeking { target, count, trust, seen } => {
-                if frame == target {
-                    let seen = seen + 1;
-                    self.state =
-                        if seen >= count { State::JustFound } else { State::Seeking { target, count, trust, seen } };
-                    Verdict::Skip
-                } else if frame.stamp > target.stamp && trust == Trust::Expected {
+            State::Seeking { target, count, trust, seen, passed } => {
+                let seen = seen + u64::from(id == target);
+                if id == target && seen >= count {
+                    self.state = State::JustFound;
+                    self.line(id.stream).push(frame);
+                    return Verdict::Skip;
+                }
+                let is_too_far = match trust {
+                    // Stamps of one stream are in order, so a later one is new; those of two streams need not be.
+                    Trust::Expected => self.marks.of(id.stream).is_none_or(|mark| id.stamp > mark.stamp),
+                    Trust::Found { before } => passed >= before,
+                    Trust::Lost => false,
+                };
+                if is_too_far {
+                    return Verdict::Doubtful;
+                }
+                self.state = State::Seeking { target, count, trust, seen, passed: passed + 1 };
+                self.line(id.stream).push(frame);
+                Verdict::Skip
+            }
+            State::Gap { target } if id == target => Verdict::Skip,
+            State::JustFound if self.suspect == Some(id) => self.deliver(frame),
+            State::JustFound | State::Live | State::Gap { .. } => {
+                if self.is_backward(id) || self.is_again(frame) {
                     Verdict::Doubtful
                 } else {
-                    Verdict::Skip
+                    self.deliver(frame)
                 }
-            }
-            State::JustFound if self.is_backward(frame) && self.suspect != Some(frame) => Verdict::Doubtful,
-            State::Live if self.is_backward(frame) => Verdict::Doubtful,
-            State::JustFound | State::Live => {
-                self.marks.advance(frame);
-                self.state = State::Live;
-                Verdict::Deliver
             }
         }
     }
 
-    fn is_backward(&self, frame: FrameId) -> bool {
-        self.marks.of(frame.stream).is_some_and(|mark| frame.stamp < mark.stamp)
+    fn deliver(&mut self, frame: Seen<'_>) -> Verdict {
+        self.marks.advance(frame.id);
+        self.state = State::Live;
+        self.line(frame.id.stream).push(frame);
+        Verdict::Deliver
     }
+
+    fn line(&mut self, stream: StreamName) -> &mut Line {
+        match stream {
+            StreamName::Stdout => &mut self.stdout,
+            StreamName::Stderr => &mut self.stderr,
+        }
+    }
+
+    fn is_backward(&self, id: FrameId) -> bool {
+        self.marks.of(id.stream).is_some_and(|mark| id.stamp < mark.stamp)
+    }
+
+    /// Whether the frame may be one that the stream sends again: it has the stamp of the last one, and is neither the
+    /// next piece of a line nor another one than all before it.
+    fn is_again(&mut self, Seen { id, payload }: Seen<'_>) -> bool {
+        if self.repeats == Repeats::Impossible
+            || self.marks.of(id.stream).is_none_or(|mark| mark.stamp != id.stamp)
+        {
+            return false;
+        }
+        let line = self.line(id.stream);
+        line.ended || line.pieces.contains(&hash(payload))
+    }
+}
+
+impl Line {
+    fn push(&mut self, Seen { id, payload }: Seen<'_>) {
+        self.ended = payload.ends_with(b"\n");
+        if self.ended || self.stamp != id.stamp {
+            self.pieces.clear();
+        }
+        self.stamp = id.stamp;
+        if self.ended {
+            return;
+        }
+        if self.pieces.len() == PIECES {
+            self.pieces.pop_front();
+        }
+        self.pieces.push_back(hash(payload));
+    }
+}
+
+fn hash(payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    payload.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether the frames of a whole read hold the last delivered one.
@@ -177,21 +282,27 @@ pub(crate) struct Locator {
     target: FrameId,
     count: u64,
     seen: u64,
+    passed: u64,
+    before: Option<u64>,
 }
 
 impl Locator {
     pub(crate) fn new((target, count): (FrameId, u64)) -> Self {
-        Self { target, count, seen: 0 }
+        Self { target, count, seen: 0, passed: 0, before: None }
     }
 
     /// Takes the next frame of the read.
     pub(crate) fn see(&mut self, frame: FrameId) {
         self.seen += u64::from(frame == self.target);
+        if self.seen >= self.count && self.before.is_none() {
+            self.before = Some(self.passed);
+        }
+        self.passed += 1;
     }
 
     /// What the read found.
     pub(crate) fn found(&self) -> Trust {
-        if self.seen >= self.count { Trust::Found } else { Trust::Lost }
+        self.before.map_or(Trust::Lost, |before| Trust::Found { before })
     }
 }
 
@@ -225,12 +336,17 @@ mod tests {
     fn pass(matcher: &mut Matcher, frames: &[FrameId]) -> String {
         frames
             .iter()
-            .map(|&frame| match matcher.judge(frame) {
+            .enumerate()
+            .map(|(at, &id)| match matcher.judge(Seen { id, payload: &at.to_ne_bytes() }) {
                 Verdict::Deliver => 'd',
                 Verdict::Skip => 's',
                 Verdict::Doubtful => '?',
             })
             .collect()
+    }
+
+    fn matcher(marks: Marks, trust: Trust, suspect: Option<FrameId>) -> Matcher {
+        Matcher::new(marks, trust, suspect, Repeats::Possible)
     }
 
     fn marks(delivered: &[FrameId]) -> Marks {
@@ -244,8 +360,8 @@ mod tests {
     #[case::behind_the_cursor(&[out(5)], &[out(4), out(5), out(6)], "ssd")]
     #[case::pieces_of_one_line(&[out(5), out(5)], &[out(5), out(5), out(5), out(6)], "ssdd")]
     #[case::pieces_between_lines_of_the_other(
-        &[out(5), err(6), out(5)], &[out(5), err(6), out(5), out(5), err(7)], "s?sdd")]
-    #[case::the_other_stream_is_skipped_up_to_the_cursor(&[out(5)], &[err(3), out(5), err(4)], "ssd")]
+        &[out(5), err(6), out(5)], &[out(5), err(6), out(5), out(5), err(7)], "sssdd")]
+    #[case::the_other_stream_is_skipped_up_to_the_cursor(&[err(3), out(5)], &[err(3), out(5), err(4)], "ssd")]
     #[case::an_idle_streams_old_frame_is_not_needed(&[err(1), out(5)], &[out(5), err(9)], "sd")]
     #[case::the_cursor_was_rotated_away(&[out(5)], &[out(7)], "?")]
     #[case::the_cursor_was_rotated_away_and_its_stream_is_idle(&[out(5)], &[err(7)], "?")]
@@ -253,27 +369,68 @@ mod tests {
     #[case::a_file_is_sent_again(&[out(5)], &[out(5), out(6), out(7), out(4)], "sdd?")]
     #[case::the_clock_was_set_back_behind_the_cursor(&[out(5)], &[out(5), out(3)], "s?")]
     #[case::streams_may_be_apart(&[out(5)], &[out(5), err(3), err(4), out(6)], "sddd")]
-    fn a_pass_is_judged_by_order(#[case] before: &[FrameId], #[case] frames: &[FrameId], #[case] expected: &str) {
-        assert_eq!(pass(&mut Matcher::new(marks(before), Trust::Expected, None), frames), expected);
+    fn a_pass_is_judged_by_order(
+        #[case] before: &[FrameId],
+        #[case] frames: &[FrameId],
+        #[case] expected: &str,
+    ) {
+        assert_eq!(pass(&mut matcher(marks(before), Trust::Expected, None), frames), expected);
     }
 
     #[test]
     fn a_clock_set_back_is_believed_when_it_is_seen_again_behind_the_cursor() {
-        let mut matcher = Matcher::new(marks(&[out(5)]), Trust::Expected, Some(out(3)));
+        let mut matcher = matcher(marks(&[out(5)]), Trust::Expected, Some(out(3)));
         assert_eq!(pass(&mut matcher, &[out(5), out(3), out(3), out(4)]), "sddd");
         assert_eq!(matcher.marks().target(), Some((out(4), 1)));
     }
 
     #[test]
     fn a_cursor_that_was_found_is_sought_past_later_stamps() {
-        let mut matcher = Matcher::new(marks(&[out(5)]), Trust::Found, None);
-        assert_eq!(pass(&mut matcher, &[err(9), out(9), out(5), out(6)]), "sssd");
+        let mut found = matcher(marks(&[out(5)]), Trust::Found { before: 2 }, None);
+        assert_eq!(pass(&mut found, &[err(9), out(9), out(5), out(6)]), "sssd");
+    }
+
+    #[test]
+    fn a_cursor_that_was_rotated_away_after_it_was_found_is_doubted() {
+        let mut found = matcher(marks(&[out(5)]), Trust::Found { before: 2 }, None);
+        assert_eq!(pass(&mut found, &[out(9), out(10), out(11)]), "ss?");
+    }
+
+    #[test]
+    fn streams_that_are_apart_need_no_whole_read() {
+        let mut apart = matcher(marks(&[err(6), out(5)]), Trust::Expected, None);
+        assert_eq!(pass(&mut apart, &[out(4), err(6), out(5), err(7)]), "sssd");
+    }
+
+    #[rstest::rstest]
+    #[case::a_line(&["a\n", "a\n"], Repeats::Possible, "d?")]
+    #[case::another_line_of_the_same_moment(&["a\n", "b\n"], Repeats::Possible, "d?")]
+    #[case::the_pieces_of_a_line(&["a", "b", "c\n"], Repeats::Possible, "ddd")]
+    #[case::pieces_that_come_again(&["a", "b", "a"], Repeats::Possible, "dd?")]
+    #[case::a_read_of_what_is_there(&["a", "a", "a\n"], Repeats::Impossible, "ddd")]
+    fn what_has_one_stamp_and_comes_again_is_doubted(
+        #[case] payloads: &[&str],
+        #[case] repeats: Repeats,
+        #[case] expected: &str,
+    ) {
+        let mut matcher = Matcher::new(Marks::default(), Trust::Expected, None, repeats);
+        let verdicts: String = payloads
+            .iter()
+            .map(|payload| match matcher.judge(Seen { id: out(5), payload: payload.as_bytes() }) {
+                Verdict::Deliver => 'd',
+                Verdict::Skip => 's',
+                Verdict::Doubtful => '?',
+            })
+            .collect();
+        assert_eq!(verdicts, expected);
     }
 
     #[test]
     fn a_cursor_that_was_lost_makes_everything_new() {
-        let mut matcher = Matcher::new(marks(&[out(5)]), Trust::Lost, None);
-        assert_eq!(pass(&mut matcher, &[out(3), err(9)]), "dd");
+        let mut lost = matcher(marks(&[out(5)]), Trust::Lost, None);
+        assert_eq!(pass(&mut lost, &[out(3), err(9)]), "dd");
+        let mut lost = matcher(marks(&[out(5), out(5)]), Trust::Lost, None);
+        assert_eq!(pass(&mut lost, &[out(5), out(7), err(9)]), "sdd");
     }
 
     /// Logs as an engine writes them: each stream in the order of its stamps, the streams apart by a little.
@@ -281,8 +438,11 @@ mod tests {
         prop::collection::vec((any::<bool>(), 0i128..3), 1..60).prop_map(|steps| {
             let (mut stdout, mut stderr) = (0, 1);
             let frame = |(is_stdout, step): (bool, i128)| {
-                let (stream, at) =
-                    if is_stdout { (StreamName::Stdout, &mut stdout) } else { (StreamName::Stderr, &mut stderr) };
+                let (stream, at) = if is_stdout {
+                    (StreamName::Stdout, &mut stdout)
+                } else {
+                    (StreamName::Stderr, &mut stderr)
+                };
                 *at += step;
                 FrameId { stream, stamp: *at }
             };
@@ -295,9 +455,12 @@ mod tests {
         #[test]
         fn each_frame_is_delivered_once(log in logs(), cut in 0usize..60) {
             let cut = cut.min(log.len());
-            let mut first = Matcher::new(Marks::default(), Trust::Expected, None);
-            let mut delivered: Vec<FrameId> =
-                log[..cut].iter().copied().filter(|&f| first.judge(f) == Verdict::Deliver).collect();
+            let read = |matcher: &mut Matcher, log: &[FrameId]| -> Vec<FrameId> {
+                let is_new = |&id: &FrameId| matcher.judge(Seen { id, payload: b"" }) == Verdict::Deliver;
+                log.iter().copied().filter(is_new).collect()
+            };
+            let mut first = Matcher::new(Marks::default(), Trust::Expected, None, Repeats::Impossible);
+            let mut delivered = read(&mut first, &log[..cut]);
             prop_assert_eq!(delivered.len(), cut);
             // The streams may be too far apart to be sure at once; a whole read is.
             let trust = first.marks().target().map_or(Trust::Expected, |target| {
@@ -306,8 +469,36 @@ mod tests {
                 locator.found()
             });
             prop_assert_ne!(trust, Trust::Lost);
-            let mut second = Matcher::new(first.marks(), trust, None);
-            delivered.extend(log.iter().copied().filter(|&f| second.judge(f) == Verdict::Deliver));
+            let mut second = Matcher::new(first.marks(), trust, None, Repeats::Impossible);
+            delivered.extend(read(&mut second, &log));
+            prop_assert_eq!(delivered, log);
+        }
+
+        /// A stream that sends what it sent again, from any frame on, is delivered once, with one more read.
+        #[test]
+        fn what_is_sent_again_is_not_delivered_again(
+            steps in prop::collection::vec((any::<bool>(), 1i128..3), 1..60), cut in 1usize..60, again in 0usize..60,
+        ) {
+            let mut at = 0;
+            let log: Vec<_> = steps
+                .into_iter()
+                .map(|(is_stdout, step)| { at += step; if is_stdout { out(at) } else { err(at) } })
+                .collect();
+            let cut = cut.min(log.len());
+            let again = again.min(cut - 1);
+            let mut delivered = Vec::new();
+            let (mut marks, mut suspect) = (Marks::default(), None);
+            for stream in [[&log[..cut], &log[again..]].concat(), log.clone()] {
+                let mut matcher = matcher(marks, Trust::Expected, suspect);
+                for id in stream {
+                    match matcher.judge(Seen { id, payload: b"line\n" }) {
+                        Verdict::Deliver => delivered.push(id),
+                        Verdict::Skip => {}
+                        Verdict::Doubtful => { suspect = Some(id); break; }
+                    }
+                }
+                marks = matcher.marks();
+            }
             prop_assert_eq!(delivered, log);
         }
 
@@ -316,15 +507,16 @@ mod tests {
         fn a_lost_cursor_delivers_what_is_left(log in logs(), cut in 1usize..60, gone in 1usize..60) {
             let cut = cut.min(log.len());
             let left = &log[(cut + gone).min(log.len())..];
-            let mut cursor = Matcher::new(Marks::default(), Trust::Expected, None);
-            log[..cut].iter().for_each(|&frame| { cursor.judge(frame); });
+            let judge = |matcher: &mut Matcher, id| matcher.judge(Seen { id, payload: b"" });
+            let mut cursor = Matcher::new(Marks::default(), Trust::Expected, None, Repeats::Impossible);
+            log[..cut].iter().for_each(|&frame| { judge(&mut cursor, frame); });
             let target = cursor.marks().target().unwrap();
             prop_assume!(!left.contains(&target.0));
             let mut locator = Locator::new(target);
             left.iter().for_each(|&frame| locator.see(frame));
             prop_assert_eq!(locator.found(), Trust::Lost);
-            let mut rest = Matcher::new(cursor.marks(), Trust::Lost, None);
-            prop_assert!(left.iter().all(|&frame| rest.judge(frame) == Verdict::Deliver));
+            let mut rest = Matcher::new(cursor.marks(), Trust::Lost, None, Repeats::Impossible);
+            prop_assert!(left.iter().all(|&frame| judge(&mut rest, frame) == Verdict::Deliver));
         }
     }
 }

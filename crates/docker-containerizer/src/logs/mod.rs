@@ -13,6 +13,7 @@
 mod cursor;
 mod files;
 mod follower;
+mod lag;
 mod matcher;
 
 pub use cursor::{CursorStore, Cursors};

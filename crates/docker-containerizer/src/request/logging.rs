@@ -14,6 +14,9 @@ use super::{EngineFacts, Output, RequestInput};
 /// Drivers whose log the engine can always read back with time stamps.
 const READABLE: [&str; 3] = ["local", "json-file", "journald"];
 
+/// The size of the engine's files where it is not said: no driver has smaller ones by default.
+const UNSAID_SIZE: u64 = 10 << 20;
+
 /// The log that the engine keeps of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineLog {
@@ -46,7 +49,12 @@ pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) {
 
 /// How the output of the finished request is read.
 pub(super) fn output(body: &CreateBody, engine: &EngineFacts) -> Output {
-    let driver = body.host_config.log_config.as_ref().map(|log| log.driver.as_str()).filter(|driver| !driver.is_empty());
+    let driver = body
+        .host_config
+        .log_config
+        .as_ref()
+        .map(|log| log.driver.as_str())
+        .filter(|driver| !driver.is_empty());
     output_of(driver.unwrap_or(&engine.default_log_driver), body.tty)
 }
 
@@ -55,9 +63,41 @@ pub(crate) fn output_of(driver: &str, tty: bool) -> Output {
     if tty || !READABLE.contains(&driver) { Output::Attach } else { Output::Log }
 }
 
+/// The size at which the engine begins a new file, in bytes, from the driver's option of that name.
+pub(crate) fn file_size(max_size: Option<&str>) -> u64 {
+    max_size.and_then(parse_size).unwrap_or(UNSAID_SIZE)
+}
+
+/// Reads a size as the engine's drivers do: a number and perhaps a unit in powers of 1024.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..end].parse().ok()?;
+    let shift = match text[end..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return None,
+    };
+    number.checked_mul(1 << shift)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[rstest::rstest]
+    #[case(Some("1048576"), 1 << 20)]
+    #[case(Some("20m"), 20 << 20)]
+    #[case(Some("1 GB"), 1 << 30)]
+    #[case(Some("-1"), UNSAID_SIZE)]
+    #[case(Some("99999999999999999999"), UNSAID_SIZE)]
+    #[case(Some("1.5m"), UNSAID_SIZE)]
+    #[case(None, UNSAID_SIZE)]
+    fn a_size_is_read_as_the_engine_reads_it(#[case] text: Option<&str>, #[case] expected: u64) {
+        assert_eq!(file_size(text), expected);
+    }
 
     #[rstest::rstest]
     #[case("local", false, Output::Log)]

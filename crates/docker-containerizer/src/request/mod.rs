@@ -26,7 +26,7 @@ pub use dns::{DefaultDns, Dns};
 pub use logging::EngineLog;
 pub use volumes::MountPoint;
 
-pub(crate) use logging::output_of;
+pub(crate) use logging::{file_size, output_of};
 pub(crate) use resources::update;
 
 /// What the agent's flags say about a request.
@@ -111,7 +111,8 @@ pub enum Output {
 pub fn build(input: &RequestInput<'_>) -> Result<Request, FieldError> {
     let container = &input.task.container;
     let image = ImageRef::parse(&container.image).map_err(|error| {
-        FieldError::new("container.docker.image", crate::chain(&error)).hint("write it as host:port/path:tag, in lower case")
+        FieldError::new("container.docker.image", crate::chain(&error))
+            .hint("write it as host:port/path:tag, in lower case")
     })?;
     let name = container_name(&input.labels.identity.agent_id, input.labels.identity.container_id);
     let labels = input.labels.to_map().map_err(|error| FieldError::new("work_dir", error.to_string()))?;
@@ -133,8 +134,9 @@ pub fn build(input: &RequestInput<'_>) -> Result<Request, FieldError> {
     logging::apply(&mut body.host_config, input);
     command::apply(&mut body, &input.task.command);
     for (at, parameter) in container.parameters.iter().enumerate() {
-        parameters::apply(&mut body, parameter)
-            .map_err(|error| error.into_field(&format!("container.docker.parameters[{at}]"), &parameter.key))?;
+        parameters::apply(&mut body, parameter).map_err(|error| {
+            error.into_field(&format!("container.docker.parameters[{at}]"), &parameter.key)
+        })?;
     }
     policy::check(&body, input.labels)?;
     let output = logging::output(&body, input.engine);
@@ -143,13 +145,20 @@ pub fn build(input: &RequestInput<'_>) -> Result<Request, FieldError> {
 
 /// The path of `relative` inside the container when it is not absolute: below the mapped sandbox.
 fn inside(sandbox_directory: &str, path: &str) -> String {
-    if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", sandbox_directory.trim_end_matches('/')) }
+    if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("{}/{path}", sandbox_directory.trim_end_matches('/'))
+    }
 }
 
 /// A path as text, which is the only form the engine takes.
 fn text(field: &str, path: &Path) -> Result<String, FieldError> {
     path.to_str().map(Into::into).ok_or_else(|| {
-        FieldError::new(field, format!("the path {} is not UTF-8, and the engine takes no other", path.display()))
+        FieldError::new(
+            field,
+            format!("the path {} is not UTF-8, and the engine takes no other", path.display()),
+        )
     })
 }
 

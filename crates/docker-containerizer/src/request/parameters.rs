@@ -10,16 +10,56 @@ use mesos_types::{FieldError, Parameter};
 
 /// The options that are translated, for the hint of a refusal.
 const KNOWN: [&str; 42] = [
-    "add-host", "cap-add", "cap-drop", "cpu-period", "cpu-quota", "cpu-shares", "cpuset-cpus", "cpuset-mems", "dns",
-    "dns-opt", "dns-option", "dns-search", "domainname", "entrypoint", "env", "expose", "group-add", "hostname",
-    "init", "ipc", "label", "log-driver", "log-opt", "mac-address", "memory", "memory-reservation", "memory-swap",
-    "oom-score-adj", "pid", "pids-limit", "privileged", "read-only", "shm-size", "stop-signal", "sysctl", "ulimit",
-    "user", "userns", "uts", "volume", "volumes-from", "workdir",
+    "add-host",
+    "cap-add",
+    "cap-drop",
+    "cpu-period",
+    "cpu-quota",
+    "cpu-shares",
+    "cpuset-cpus",
+    "cpuset-mems",
+    "dns",
+    "dns-opt",
+    "dns-option",
+    "dns-search",
+    "domainname",
+    "entrypoint",
+    "env",
+    "expose",
+    "group-add",
+    "hostname",
+    "init",
+    "ipc",
+    "label",
+    "log-driver",
+    "log-opt",
+    "mac-address",
+    "memory",
+    "memory-reservation",
+    "memory-swap",
+    "oom-score-adj",
+    "pid",
+    "pids-limit",
+    "privileged",
+    "read-only",
+    "shm-size",
+    "stop-signal",
+    "sysctl",
+    "ulimit",
+    "user",
+    "userns",
+    "uts",
+    "volume",
+    "volumes-from",
+    "workdir",
 ];
 
 /// Options that would take the container away from the agent.
 const UNTRACKABLE: [&str; 9] =
     ["name", "rm", "detach", "cidfile", "restart", "attach", "sig-proxy", "detach-keys", "pull"];
+
+/// The longest key, in bytes, that is compared with the known ones: the time for it grows with its length.
+const LONGEST_TYPO: usize = 64;
 
 /// Why a parameter cannot be translated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +84,8 @@ impl ParameterError {
             .hint("remove it; the agent names, restarts and removes containers"),
             Self::Unknown(nearest) => {
                 let hint = nearest.map_or("remove it".to_owned(), |near| format!("did you mean {near:?}?"));
-                FieldError::new(format!("{field}.key"), format!("the parameter {key:?} is not supported")).hint(hint)
+                FieldError::new(format!("{field}.key"), format!("the parameter {key:?} is not supported"))
+                    .hint(hint)
             }
             Self::Value(expected) => FieldError::new(
                 format!("{field}.value"),
@@ -89,8 +130,12 @@ pub(super) fn apply(body: &mut CreateBody, parameter: &Parameter) -> Result<(), 
         }
         "log-driver" => host.log_config.get_or_insert_with(LogConfig::default).driver = text(),
         "log-opt" => {
-            let (key, value) = value.split_once('=').ok_or(ParameterError::Value("an option such as max-size=10m"))?;
-            host.log_config.get_or_insert_with(LogConfig::default).config.insert(key.to_owned(), value.to_owned());
+            let (key, value) =
+                value.split_once('=').ok_or(ParameterError::Value("an option such as max-size=10m"))?;
+            host.log_config
+                .get_or_insert_with(LogConfig::default)
+                .config
+                .insert(key.to_owned(), value.to_owned());
         }
         "mac-address" => body.mac_address = text(),
         "memory" => host.resources.memory = Some(size(value)?),
@@ -104,7 +149,8 @@ pub(super) fn apply(body: &mut CreateBody, parameter: &Parameter) -> Result<(), 
         "shm-size" => host.shm_size = Some(size(value)?),
         "stop-signal" => body.stop_signal = text(),
         "sysctl" => {
-            let (key, value) = value.split_once('=').ok_or(ParameterError::Value("a setting such as net.x=1"))?;
+            let (key, value) =
+                value.split_once('=').ok_or(ParameterError::Value("a setting such as net.x=1"))?;
             host.sysctls.insert(key.to_owned(), value.to_owned());
         }
         "ulimit" => host.resources.ulimits.push(ulimit(value)?),
@@ -126,8 +172,11 @@ pub(super) fn apply(body: &mut CreateBody, parameter: &Parameter) -> Result<(), 
 /// Sets a variable; one that Mesos tells the task keeps its value, since the task finds its sandbox by it.
 fn push_env(body: &mut CreateBody, value: &str) -> Result<(), ParameterError> {
     const OURS: [&str; 2] = ["MESOS_SANDBOX", "MESOS_CONTAINER_NAME"];
-    let Some((name, _)) = value.split_once('=').filter(|(name, _)| !name.is_empty() && !OURS.contains(name)) else {
-        return Err(ParameterError::Value("NAME=value with a name other than MESOS_SANDBOX and MESOS_CONTAINER_NAME"));
+    let Some((name, _)) = value.split_once('=').filter(|(name, _)| !name.is_empty() && !OURS.contains(name))
+    else {
+        return Err(ParameterError::Value(
+            "NAME=value with a name other than MESOS_SANDBOX and MESOS_CONTAINER_NAME",
+        ));
     };
     let prefix = format!("{name}=");
     body.env.retain(|variable| !variable.starts_with(&prefix));
@@ -189,8 +238,16 @@ fn exposed_port(value: &str) -> Result<String, ParameterError> {
 
 /// The known option that is most like `key`.
 fn nearest(key: &str) -> Option<&'static str> {
+    if key.len() > LONGEST_TYPO {
+        return None;
+    }
     let distance = |known: &&'static str| strsim::damerau_levenshtein(known, key);
-    KNOWN.into_iter().map(|known| (distance(&known), known)).min().filter(|(far, _)| *far <= 3).map(|(_, known)| known)
+    KNOWN
+        .into_iter()
+        .map(|known| (distance(&known), known))
+        .min()
+        .filter(|(far, _)| *far <= 3)
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]
@@ -205,7 +262,8 @@ mod tests {
     #[test]
     fn every_known_option_is_translated() {
         for key in KNOWN {
-            let taken = ["1", "a=1", "a:b", "64m", "true"].into_iter().any(|value| applied(key, value).is_ok());
+            let taken =
+                ["1", "a=1", "a:b", "64m", "true"].into_iter().any(|value| applied(key, value).is_ok());
             assert!(taken, "{key}");
         }
     }
@@ -244,7 +302,9 @@ mod tests {
     #[test]
     fn an_unknown_option_names_the_nearest() {
         assert_eq!(applied("volume-from", "x").unwrap_err(), ParameterError::Unknown(Some("volumes-from")));
-        let error = ParameterError::Unknown(None).into_field("container.docker.parameters[0]", "x").to_string();
+        assert_eq!(nearest(&"x".repeat(1 << 20)), None, "and does so at once");
+        let error =
+            ParameterError::Unknown(None).into_field("container.docker.parameters[0]", "x").to_string();
         assert!(error.contains("\"x\"") && error.contains("parameters[0].key"), "{error}");
     }
 

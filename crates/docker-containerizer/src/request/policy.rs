@@ -29,8 +29,11 @@ pub(super) fn check(body: &CreateBody, own: &Labels) -> Result<(), FieldError> {
             .hint(format!("at most {LARGEST_LABELS} bytes are taken")));
     }
     if body.host_config.auto_remove {
-        return Err(FieldError::new("container.docker.parameters", "a container that removes itself has no exit code")
-            .hint("remove the parameter rm"));
+        return Err(FieldError::new(
+            "container.docker.parameters",
+            "a container that removes itself has no exit code",
+        )
+        .hint("remove the parameter rm"));
     }
     Ok(())
 }

@@ -44,7 +44,9 @@ pub(crate) fn amounts(
     amounts.cpu_quota = match (limits.cpus, quota, requests.cpus) {
         (Some(Limit::Finite(limit)), _, _) => Some(microseconds(limit)),
         (None, CpuQuota::FromRequest, Some(request)) => Some(microseconds(request)),
-        (Some(Limit::Infinite), _, _) | (None, CpuQuota::FromLimit, _) | (None, CpuQuota::FromRequest, None) => None,
+        (Some(Limit::Infinite), _, _)
+        | (None, CpuQuota::FromLimit, _)
+        | (None, CpuQuota::FromRequest, None) => None,
     };
     match limits.mem {
         None => amounts.memory = requests.mem.map(memory),
@@ -81,8 +83,9 @@ pub(crate) fn update(
         cpu_quota: amounts.cpu_quota.or((limits.cpus == Some(Limit::Infinite)).then_some(-1)),
         memory,
         memory_reservation: amounts.memory_reservation,
-        // A limit above the old swap limit is refused unless both change at once.
-        memory_swap: memory.map(|_| -1),
+        // A limit above the old swap limit is refused unless both change at once. The engine gives a new container
+        // twice its memory, and drops a -1 that comes with an amount of memory.
+        memory_swap: memory.map(|memory| if memory < 0 { -1 } else { memory.saturating_mul(2) }),
         ..Resources::default()
     }
 }
@@ -172,6 +175,19 @@ mod tests {
         #[case] expected: Amounts,
     ) {
         assert_eq!(amounts(&requests, &limits, quota, 2 * GB), expected);
+    }
+
+    #[rstest::rstest]
+    #[case::an_amount(limits(None, None), Some(64 * MB), Some(128 * MB))]
+    #[case::a_limit(limits(None, Some(Limit::Finite(Megabytes(96)))), Some(96 * MB), Some(192 * MB))]
+    #[case::set_free(limits(None, Some(Limit::Infinite)), Some(-1), Some(-1))]
+    fn an_update_moves_the_swap_limit_with_the_memory(
+        #[case] limits: TaskLimits,
+        #[case] memory: Option<i64>,
+        #[case] swap: Option<i64>,
+    ) {
+        let change = update(&requests(1000, 64), &limits, CpuQuota::FromLimit, 2 * GB);
+        assert_eq!((change.memory, change.memory_swap), (memory, swap));
     }
 
     #[test]

@@ -112,13 +112,22 @@ fn volumes_keep_their_order_and_forms() {
     use v1::volume::Mode::{Ro, Rw};
 
     let task = task(|info| {
-        info.container.as_mut().unwrap().volumes =
-            vec![volume("/c", "/h", Ro), volume("rel", "/h2", Rw), volume("/s", "below/me", Rw), volume("/c:d", "/h3", Ro)];
+        info.container.as_mut().unwrap().volumes = vec![
+            volume("/c", "/h", Ro),
+            volume("rel", "/h2", Rw),
+            volume("/s", "below/me", Rw),
+            volume("/c:d", "/h3", Ro),
+        ];
     });
     let request = request(&task).unwrap();
     assert_eq!(request.body.host_config.binds, ["/h:/c:ro", "/h2:/mnt/mesos/sandbox/rel:rw"]);
-    let mounts: Vec<_> =
-        request.body.host_config.mounts.iter().map(|m| (m.source.as_str(), m.target.as_str(), m.read_only)).collect();
+    let mounts: Vec<_> = request
+        .body
+        .host_config
+        .mounts
+        .iter()
+        .map(|m| (m.source.as_str(), m.target.as_str(), m.read_only))
+        .collect();
     assert_eq!(
         mounts,
         [
@@ -127,10 +136,8 @@ fn volumes_keep_their_order_and_forms() {
             ("/w/sandbox", "/mnt/mesos/sandbox", false)
         ]
     );
-    let points = [
-        MountPoint::Sandbox(sandbox::RelPath::new("below/me").unwrap()),
-        MountPoint::Host("/h3".into()),
-    ];
+    let points =
+        [MountPoint::Sandbox(sandbox::RelPath::new("below/me").unwrap()), MountPoint::Host("/h3".into())];
     assert_eq!(request.mount_points, points);
 }
 
@@ -155,7 +162,10 @@ fn a_port_is_exposed_and_bound() {
     let json = serde_json::to_value(request(&task).unwrap().body).unwrap();
     assert_eq!(json["ExposedPorts"], serde_json::json!({"53/tcp": {}, "53/udp": {}}));
     let bound = |port: &str| serde_json::json!([{"HostIp": "", "HostPort": port}]);
-    assert_eq!(json["HostConfig"]["PortBindings"], serde_json::json!({"53/tcp": bound("31000"), "53/udp": bound("31001")}));
+    assert_eq!(
+        json["HostConfig"]["PortBindings"],
+        serde_json::json!({"53/tcp": bound("31000"), "53/udp": bound("31001")})
+    );
 }
 
 #[rstest::rstest]

@@ -38,7 +38,8 @@ pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) -> Result<V
                 }
             }
             VolumeSource::Sandbox(path) => {
-                let relative = RelPath::new(path).map_err(|error| FieldError::new(&field, crate::chain(&error)))?;
+                let relative =
+                    RelPath::new(path).map_err(|error| FieldError::new(&field, crate::chain(&error)))?;
                 let source = text(&field, &join(input.sandbox, path))?;
                 points.push(MountPoint::Sandbox(relative));
                 host.mounts.push(bind_mount(source, target, read_only));
@@ -53,8 +54,10 @@ pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) -> Result<V
                     source: name.clone(),
                     target,
                     read_only,
-                    volume_options: driver_config
-                        .map(|driver_config| VolumeOptions { driver_config: Some(driver_config), ..VolumeOptions::default() }),
+                    volume_options: driver_config.map(|driver_config| VolumeOptions {
+                        driver_config: Some(driver_config),
+                        ..VolumeOptions::default()
+                    }),
                     ..Mount::default()
                 });
             }
