@@ -7,14 +7,18 @@
 //! * [`images`]: the test images, made from busybox on the spot;
 //! * [`sweep`]: names and labels of one test, and the removal of all it made;
 //! * [`supervised`]: a supervisor of the test's own, and tasks in a line;
+//! * [`cli_run`]: a `mesos-docker run` in the background, to be killed;
+//! * [`logs_check`]: a supervisor for tests of logs and adoption, and the check of numbered lines;
 //! * [`eventually`]: waiting on a predicate with a deadline;
 //! * [`bench`](mod@bench): what `scripts/bench` runs.
 
 pub mod bench;
+pub mod cli_run;
 pub mod engine;
 pub mod eventually;
 pub mod http1;
 pub mod images;
+pub mod logs_check;
 pub mod private;
 pub mod proxy;
 pub mod raw;

@@ -5,13 +5,70 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::mesos_flags::MesosFlags;
+use crate::mesos_flags::{MesosFlags, PlaceFlags};
+
+const HELP: &str = "\
+Examples:
+  mesos-docker run app.json                 run an app and follow it; Ctrl-C kills it
+  mesos-docker ps                           what runs
+  mesos-docker logs -f web                  the output of the task whose id begins with web
+  mesos-docker kill web                     end it with its grace
+  mesos-docker cleanup --dry-run            what earlier runs left behind
+
+Exit codes are those of docker run: the task's own (128+n for signal n), 126 and 127 for a command that cannot be run \
+or found, 125 for everything of ours or the engine's, 124 for --timeout, 130 for Ctrl-C.";
+
+const RUN_HELP: &str = "\
+Examples:
+  mesos-docker run app.json
+  echo '{\"id\": \"/hi\", \"cmd\": \"echo hi\", \"container\": {\"docker\": {\"image\": \"busybox\"}}}' | mesos-docker run -
+  mesos-docker run --instances 3 --timeout 5mins app.json
+  mesos-docker run --json task.json | jq -r 'select(.type == \"status\").status.state'
+
+The task's output goes to standard output and standard error, the statuses to standard error. Its sandbox stays in the \
+--work_dir until mesos-docker cleanup. With several instances the exit code is the first that is not 0.";
+
+const ID_HELP: &str = "\
+ID is a task id, a container id, the engine's container id, or the beginning of one, as long as it names one task. Of \
+several runs of one task id the one that has not ended is meant.";
+
+const LOGS_HELP: &str = "\
+Examples:
+  mesos-docker logs web                     all of it, rotated files first
+  mesos-docker logs -f web 2>/dev/null      standard output only, until the task ends
+
+ID is a task id, a container id, the engine's container id, or the beginning of one.";
+
+const KILL_HELP: &str = "\
+Examples:
+  mesos-docker kill web
+  mesos-docker kill --grace 30secs web      another grace than the task's own
+  mesos-docker kill --now web               SIGKILL at once
+
+A process that supervises the task does it, and reports TASK_KILLED. Without one it is done here. Prints the state in \
+which the task ended.";
+
+const ADOPT_HELP: &str = "\
+Takes over the tasks of runs whose mesos-docker ended before them, as by kill -9: their output goes on where it \
+stopped, without gap or double, and they are followed to their end as by run, with its exit codes and Ctrl-C. \
+Without an ID all such runs of the --work_dir are taken over; with one, all tasks of its run.
+
+Example:
+  mesos-docker adopt web";
+
+const CLEANUP_HELP: &str = "\
+Removes the containers (with their anonymous volumes), sandboxes and records of this --work_dir's runs that no process \
+supervises, also of tasks that still run without a supervisor. Runs that a mesos-docker supervises are left alone, and \
+so is everything of agents.
+
+Examples:
+  mesos-docker cleanup --dry-run
+  mesos-docker cleanup --work_dir=/tmp/w";
 
 /// Runs Marathon app definitions and Mesos TaskInfos in Docker, as a Mesos agent would, without a cluster.
 #[derive(Debug, Parser)]
 #[command(name = "mesos-docker", version, max_term_width = 110)]
-#[command(after_help = "Exit codes are those of docker run: the task's own (128+n for signal n), 126 and 127 for a command \
-that cannot be run or found, 125 for everything of ours or the engine's, 124 for --timeout, 130 for Ctrl-C.")]
+#[command(after_help = HELP)]
 pub(crate) struct Cli {
     /// Say more on standard error; twice for the traffic with the engine.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
@@ -23,9 +80,27 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run an app definition, an array of them, or a TaskInfo, and follow it to its end.
+    #[command(after_help = RUN_HELP)]
     Run(RunArgs),
     /// Check a definition; print the TaskInfo and the create request, and send nothing.
     Validate(ValidateArgs),
+    /// List the tasks of this work_dir.
+    Ps(PsArgs),
+    /// Print a task's output.
+    #[command(after_help = LOGS_HELP)]
+    Logs(LogsArgs),
+    /// Kill a task, and wait until it ended.
+    #[command(after_help = KILL_HELP)]
+    Kill(KillArgs),
+    /// Print all that is known of a task, as JSON. Values of secrets are left out.
+    #[command(after_help = ID_HELP)]
+    Inspect(InspectArgs),
+    /// Take over tasks whose mesos-docker is gone.
+    #[command(after_help = ADOPT_HELP)]
+    Adopt(AdoptArgs),
+    /// Remove what earlier runs left behind.
+    #[command(after_help = CLEANUP_HELP)]
+    Cleanup(CleanupArgs),
 }
 
 /// How the tasks of a definition are made.
@@ -62,6 +137,72 @@ pub(crate) struct ValidateArgs {
     pub(crate) definition: DefinitionArgs,
     #[command(flatten)]
     pub(crate) flags: MesosFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PsArgs {
+    /// Also tasks that have ended.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The task.
+    pub(crate) id: String,
+    /// Go on until the task has ended.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    /// The task.
+    pub(crate) id: String,
+    /// How long it has from the stop signal to SIGKILL, whatever its definition says, for example 30secs.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) grace: Option<Duration>,
+    /// SIGKILL at once: no grace.
+    #[arg(long, conflicts_with = "grace")]
+    pub(crate) now: bool,
+    #[command(flatten)]
+    pub(crate) flags: MesosFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The task.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// The tasks whose runs are taken over; all without an owner if none is named.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Print one JSON object a line: statuses in Mesos' JSON form, and the output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) flags: MesosFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanupArgs {
+    /// Say what would be removed, and remove nothing.
+    #[arg(long, alias = "dry_run")]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
 }
 
 /// A duration in Mesos' units, or a plain number of seconds.

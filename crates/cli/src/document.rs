@@ -29,7 +29,7 @@ pub(crate) struct Tasks {
 /// One line that names the file or the field.
 pub(crate) fn read(args: &DefinitionArgs, ports: &mut dyn PortSource) -> Result<Tasks, Failure> {
     let text = load(&args.file)?;
-    let shown = if args.file == Path::new("-") { "standard input".to_owned() } else { args.file.display().to_string() };
+    let shown = shown(&args.file);
     let failed = |error: marathon_app::AppError| Failure::of(&shown, &error);
     let value = marathon_app::json::parse(&text).map_err(failed)?;
     match marathon_app::json::document_kind(&value) {
@@ -39,6 +39,11 @@ pub(crate) fn read(args: &DefinitionArgs, ports: &mut dyn PortSource) -> Result<
         }
         DocumentKind::App => apps(&value, args, ports).map_err(failed),
     }
+}
+
+/// What a person calls a definition's place.
+pub(crate) fn shown(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 fn load(file: &Path) -> Result<Vec<u8>, Failure> {
@@ -51,9 +56,9 @@ fn load(file: &Path) -> Result<Vec<u8>, Failure> {
     } else {
         std::fs::File::open(file).and_then(|mut file| read(&mut file))
     };
-    let text = text.map_err(|error| Failure::of(format!("cannot read {}", file.display()), &error))?;
+    let text = text.map_err(|error| Failure::of(format!("cannot read {}", shown(file)), &error))?;
     if text.len() as u64 > LARGEST {
-        return Err(Failure::ours(format!("{} is larger than {} MB", file.display(), LARGEST >> 20))
+        return Err(Failure::ours(format!("{} is larger than {} MB", shown(file), LARGEST >> 20))
             .hint("an app definition is a few kilobytes; is this the right file?"));
     }
     Ok(text)
@@ -70,7 +75,11 @@ fn task_info(value: Value, args: &DefinitionArgs) -> Result<v1::TaskInfo, Failur
     Ok(info)
 }
 
-fn apps(value: &Value, args: &DefinitionArgs, ports: &mut dyn PortSource) -> Result<Tasks, marathon_app::AppError> {
+fn apps(
+    value: &Value,
+    args: &DefinitionArgs,
+    ports: &mut dyn PortSource,
+) -> Result<Tasks, marathon_app::AppError> {
     let apps = marathon_app::parse_value(value)?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let version = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();

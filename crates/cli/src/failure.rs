@@ -14,18 +14,32 @@ pub(crate) const OURS: u8 = 125;
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
-    code: u8,
+    said: Said,
+}
+
+/// Whether a failure is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// It is printed, and the exit code is [`OURS`].
+    Aloud,
+    /// Nobody reads what we print: the command ends early, without a word and with 0.
+    Never,
 }
 
 impl Failure {
     /// A failure of ours or the engine's.
     pub(crate) fn ours(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code: OURS }
+        Self { message: message.into(), hint: None, said: Said::Aloud }
     }
 
     /// A failure with all its causes, each said once.
     pub(crate) fn of(what: impl Display, error: &dyn Error) -> Self {
         Self::ours(format!("{what}: {}", chain(error)))
+    }
+
+    /// The end of a command whose reader has what it wants, as `head` has after its lines.
+    pub(crate) fn closed() -> Self {
+        Self { message: "nobody reads the output".into(), hint: None, said: Said::Never }
     }
 
     /// Names where it happened.
@@ -40,15 +54,23 @@ impl Failure {
         self
     }
 
+    /// What failed, in one line.
+    pub(crate) fn message(&self) -> String {
+        one_line(&self.message)
+    }
+
     /// Prints the failure and answers its exit code.
     pub(crate) fn report(&self) -> ExitCode {
+        if self.said == Said::Never {
+            return ExitCode::SUCCESS;
+        }
         let bold = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         // A closed standard error changes nothing about the exit code.
         let _ = anstream_line(&format!("{bold}error:{bold:#} {}", one_line(&self.message)));
         if let Some(hint) = &self.hint {
             let _ = anstream_line(&format!("  hint: {}", one_line(hint)));
         }
-        ExitCode::from(self.code)
+        ExitCode::from(OURS)
     }
 }
 
@@ -63,7 +85,9 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-fn one_line(text: &str) -> String {
+/// The text without line breaks and control characters, which a definition may hold to fool a terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -80,7 +104,7 @@ fn anstream_line(line: &str) -> std::io::Result<()> {
 }
 
 /// The text without colours.
-pub(crate) fn plain(text: &str) -> String {
+fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -96,4 +120,15 @@ pub(crate) fn plain(text: &str) -> String {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_without_control_characters() {
+        let failure = Failure::ours("a\nb\u{1b}[31m c\0d").within("x.json");
+        assert_eq!(failure.message(), "x.json: a b [31m c d");
+    }
 }

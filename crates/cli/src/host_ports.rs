@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 
 use marathon_app::{PortPool, PortRefusal, PortSource};
@@ -14,8 +15,8 @@ use sandbox::RunLock;
 /// Ports of this machine.
 pub(crate) struct HostPorts {
     ranges: [RangeInclusive<u16>; 1],
-    /// Where claims are; shared by all users' runs that share an engine.
-    claims: PathBuf,
+    /// Where claims are, shared by all of a user's runs; without it the look at a port must do.
+    claims: Option<PathBuf>,
     held: Vec<RunLock>,
     taken: BTreeSet<u16>,
     next: u16,
@@ -27,17 +28,21 @@ impl HostPorts {
         let range = PortPool::DEFAULT_HOST_PORTS;
         let span = u128::from(range.end() - range.start()) + 1;
         let offset = u16::try_from(uuid::Uuid::new_v4().as_u128() % span).unwrap_or(0);
-        let claims = std::env::temp_dir().join(format!("mesos-docker-ports-{}", rustix::process::getuid().as_raw()));
-        Self { next: range.start() + offset, ranges: [range], claims, held: Vec::new(), taken: BTreeSet::new() }
+        Self {
+            next: range.start() + offset,
+            ranges: [range],
+            claims: claims(),
+            held: Vec::new(),
+            taken: BTreeSet::new(),
+        }
     }
 
     fn claim(&mut self, port: u16) -> bool {
         if self.taken.contains(&port) || !is_free(port) {
             return false;
         }
-        // Without a directory for claims the look at the port itself must do.
-        if std::fs::create_dir_all(&self.claims).is_ok() {
-            match RunLock::acquire(&self.claims.join(port.to_string())) {
+        if let Some(claims) = &self.claims {
+            match RunLock::acquire(&claims.join(port.to_string())) {
                 Ok(lock) => self.held.push(lock),
                 Err(error) => {
                     tracing::debug!(port, %error, "another run has the port");
@@ -73,6 +78,25 @@ impl PortSource for HostPorts {
         }
         if self.claim(port) { Ok(()) } else { Err(PortRefusal::Taken) }
     }
+}
+
+/// The directory of claims. Anybody may make one of its name first, so it is used only if it is ours alone.
+fn claims() -> Option<PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let path = std::env::temp_dir().join(format!("mesos-docker-ports-{user}"));
+    match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            tracing::debug!(path = %path.display(), %error, "no directory for claims of ports");
+            return None;
+        }
+        _ => {}
+    }
+    let metadata = path.symlink_metadata().ok()?;
+    if metadata.is_dir() && metadata.uid() == user && metadata.mode() & 0o022 == 0 {
+        return Some(path);
+    }
+    tracing::warn!(path = %path.display(), "claims of host ports are not kept here: it is not a directory of ours alone");
+    None
 }
 
 fn is_free(port: u16) -> bool {

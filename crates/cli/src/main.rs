@@ -1,13 +1,26 @@
 //! `mesos-docker`: runs Marathon app definitions and TaskInfos through the Docker containerizer, no cluster needed.
 
+mod adopt;
 mod args;
+mod check;
+mod cleanup;
 mod document;
 mod failure;
+mod find;
 mod host_ports;
+mod inspect;
+mod kill;
+mod listing;
+mod logs;
 mod mesos_flags;
+mod out;
+mod pick;
+mod ps;
+mod redact;
 mod run;
 mod runs;
 mod setup;
+mod units;
 mod validate;
 
 use std::process::ExitCode;
@@ -16,6 +29,9 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
+
+/// The most threads for calls that block, such as writing a log file on a slow disk.
+const BLOCKING_THREADS: usize = 16;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -28,14 +44,24 @@ fn main() -> ExitCode {
         }
     };
     setup::tracing(cli.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return Failure::ours(format!("cannot start the async runtime: {error}")).report(),
     };
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Run(args) => run::run(args).await,
-            Command::Validate(args) => validate::validate(args).await,
+            Command::Run(args) => Box::pin(run::run(args)).await,
+            Command::Validate(args) => Box::pin(validate::validate(args)).await,
+            Command::Ps(args) => Box::pin(ps::ps(args)).await,
+            Command::Logs(args) => Box::pin(logs::logs(args)).await,
+            Command::Kill(args) => Box::pin(kill::kill(args)).await,
+            Command::Inspect(args) => Box::pin(inspect::inspect(args)).await,
+            Command::Adopt(args) => Box::pin(adopt::adopt(args)).await,
+            Command::Cleanup(args) => Box::pin(cleanup::cleanup(args)).await,
         }
     });
     // Output that nobody takes must not keep the program.

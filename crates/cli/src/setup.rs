@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use docker_containerizer::logs::LogSettings;
 use docker_containerizer::request::{CpuQuota, DefaultDns, Dns, EngineFacts, EngineLog, RequestSettings};
-use docker_containerizer::{Containerizer, RemovalDelay, Settings};
+use docker_containerizer::{Containerizer, RegistryAuths, RemovalDelay, Settings};
 use docker_engine::{Engine, EngineOptions};
 use flags::{DnsEntry, DnsNetwork, DockerSettings};
 use mesos_types::Strictness;
@@ -21,18 +21,6 @@ use crate::mesos_flags::MesosFlags;
 /// What differs from an agent's defaults: a stopped container is removed at once, since we do not stay to do it later.
 const OURS: [(&str, &str); 1] = [("docker_remove_delay", "0secs")];
 
-/// The size caps of the engine-side log, which must outlast what our reader is behind.
-const ENGINE_LOG_SIZE: u64 = 100 << 20;
-
-/// How many files the engine keeps of a log.
-const ENGINE_LOG_FILES: u32 = 3;
-
-/// How long the end of a log may take to be read.
-const DRAIN: Duration = Duration::from_secs(30);
-
-/// How long the engine may take to tell an exit that was seen otherwise.
-const MISSED_EXIT: Duration = Duration::from_secs(60);
-
 /// The grace of a task that names none (`--executor_shutdown_grace_period`).
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
@@ -40,37 +28,48 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) settings: DockerSettings,
-    /// The canonical work directory.
+    /// The work directory: canonical once it exists.
     pub(crate) work_dir: PathBuf,
+    socket: Socket,
+}
+
+/// Who says where the engine listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Socket {
+    /// A flag, which wins over `DOCKER_HOST`.
+    Flag,
+    /// `DOCKER_HOST`, or nobody.
+    Environment,
 }
 
 impl Setup {
-    /// Reads the flags and makes the work directory.
-    ///
-    /// # Errors
-    ///
-    /// A flag's value, or a directory that cannot be made.
-    pub(crate) fn new(flags: &MesosFlags) -> Result<Self, Failure> {
-        let settings = flags.load(&OURS)?;
-        let work_dir = settings.work_dir.clone().unwrap_or_else(default_work_dir);
-        std::fs::create_dir_all(&work_dir)
-            .and_then(|()| work_dir.canonicalize())
-            .map(|work_dir| Self { settings, work_dir })
-            .map_err(|error| {
-                Failure::of(format!("cannot make the work directory {}", work_dir_shown(flags)), &error)
-                    .hint("give another with --work_dir")
-            })
-    }
-
-    /// Reads the flags only, for commands that leave the machine as it is.
+    /// Reads the flags, and leaves the machine as it is.
     ///
     /// # Errors
     ///
     /// A flag's value.
-    pub(crate) fn without_directory(flags: &MesosFlags) -> Result<Self, Failure> {
+    pub(crate) fn new(flags: &MesosFlags) -> Result<Self, Failure> {
         let settings = flags.load(&OURS)?;
         let work_dir = settings.work_dir.clone().unwrap_or_else(default_work_dir);
-        Ok(Self { work_dir: work_dir.canonicalize().unwrap_or(work_dir), settings })
+        let socket = if flags.is_given("docker_socket") { Socket::Flag } else { Socket::Environment };
+        // Labels hold an absolute path, also of a directory that is still to be made.
+        let absolute = std::path::absolute(&work_dir).unwrap_or(work_dir);
+        Ok(Self { work_dir: absolute.canonicalize().unwrap_or(absolute), settings, socket })
+    }
+
+    /// Makes the work directory. Called once the definition was checked and the engine answers, so that what fails
+    /// before leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// A directory that cannot be made.
+    pub(crate) fn make_work_dir(&mut self) -> Result<(), Failure> {
+        let made = std::fs::create_dir_all(&self.work_dir).and_then(|()| self.work_dir.canonicalize());
+        self.work_dir = made.map_err(|error| {
+            Failure::of(format!("cannot make the work directory {}", self.work_dir.display()), &error)
+                .hint("give another with --work_dir")
+        })?;
+        Ok(())
     }
 
     /// What requests must know of the engine: from the engine if it answers, and otherwise what this host and Docker
@@ -90,7 +89,7 @@ impl Setup {
     /// No engine answers, or none that we can talk to.
     pub(crate) async fn engine(&self) -> Result<Engine, Failure> {
         let mut options = EngineOptions::new(&self.settings.docker_socket);
-        if self.settings.docker_socket == Path::new(docker_engine::DEFAULT_SOCKET) {
+        if self.socket == Socket::Environment {
             let host = std::env::var("DOCKER_HOST").ok();
             options.socket = docker_engine::resolve_socket(None, host.as_deref())
                 .map_err(|error| Failure::of("cannot find the Docker Engine", &error))?;
@@ -104,26 +103,31 @@ impl Setup {
         options.deadlines.remove = deadlines.remove;
         options.max_creates_in_flight = self.settings.docker_max_parallel_launches.get();
         options.max_starts_in_flight = self.settings.docker_max_parallel_launches.get();
-        Engine::connect(options).await.map_err(|error| Failure::ours(crate::failure::chain(&error)))
+        Engine::connect(options).await.map_err(|error| unreachable_engine(&error))
     }
 
-    /// The supervisor for this work directory.
+    /// The containerizer on the engine.
     ///
     /// # Errors
     ///
     /// As [`Setup::engine`].
-    pub(crate) async fn supervisor(&self) -> Result<Supervisor, Failure> {
+    pub(crate) async fn containerizer(&self) -> Result<Containerizer, Failure> {
         let engine = self.engine().await?;
         let settings = Settings {
             request: self.request_settings(),
             logs: LogSettings { rotation: self.rotation() },
-            drain_deadline: DRAIN,
-            exit_deadline: MISSED_EXIT,
+            drain_deadline: self.settings.logs.drain,
+            exit_deadline: self.settings.deadlines.missed_exit,
+            registries: self.registries()?,
         };
-        let containerizer = Containerizer::new(engine, settings)
+        Containerizer::new(engine, settings)
             .await
-            .map_err(|error| Failure::of("cannot use the Docker Engine", &error))?;
-        Ok(Supervisor::new(
+            .map_err(|error| Failure::of("cannot use the Docker Engine", &error))
+    }
+
+    /// The supervisor for this work directory, which must exist.
+    pub(crate) fn supervisor(&self, containerizer: Containerizer) -> Supervisor {
+        Supervisor::new(
             containerizer,
             SupervisorSettings {
                 work_dir: self.work_dir.clone(),
@@ -132,7 +136,16 @@ impl Setup {
                 removal: RemovalDelay::After(self.settings.docker_remove_delay),
                 host_address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             },
-        ))
+        )
+    }
+
+    /// The credentials of `--docker_config`.
+    fn registries(&self) -> Result<RegistryAuths, Failure> {
+        match &self.settings.docker_config {
+            None => Ok(RegistryAuths::default()),
+            Some(config) => RegistryAuths::parse(config.expose())
+                .map_err(|error| Failure::of("the flag --docker_config cannot be used", &error)),
+        }
     }
 
     /// What the flags say about requests.
@@ -156,8 +169,8 @@ impl Setup {
             default_dns,
             engine_log: EngineLog {
                 driver: self.settings.logs.driver.clone(),
-                max_size: ENGINE_LOG_SIZE,
-                max_files: ENGINE_LOG_FILES,
+                max_size: self.settings.logs.driver_max_size,
+                max_files: u32::try_from(self.settings.logs.driver_max_files).unwrap_or(u32::MAX),
             },
         }
     }
@@ -175,8 +188,20 @@ impl Setup {
     }
 }
 
+/// What a person reads when no engine answers.
+fn unreachable_engine(error: &docker_engine::EngineError) -> Failure {
+    let failure = Failure::ours(crate::failure::chain(error));
+    match error.kind() {
+        docker_engine::ErrorKind::Unreachable { hint } => {
+            Failure::ours(format!("cannot {} {}: no engine answers there", error.op(), error.subject()))
+                .hint(hint)
+        }
+        _ => failure,
+    }
+}
+
 /// What is known of an engine that does not answer: this host's memory, and Docker's own log driver.
-fn facts_without_engine() -> EngineFacts {
+pub(crate) fn facts_without_engine() -> EngineFacts {
     let memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
         line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
@@ -193,7 +218,13 @@ pub(crate) fn tracing(verbose: u8) {
     };
     let filter = EnvFilter::try_from_env("MESOS_DOCKER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let stderr = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(stderr).init();
+    // A standard error that nobody reads must not end the program.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(stderr)
+        .log_internal_errors(false)
+        .init();
 }
 
 /// Where runs live when nobody says: the system's place for root, the user's own otherwise.
@@ -204,9 +235,4 @@ fn default_work_dir() -> PathBuf {
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     state.or_else(home).unwrap_or_else(std::env::temp_dir).join("mesos-docker")
-}
-
-fn work_dir_shown(flags: &MesosFlags) -> String {
-    let chosen = flags.load(&OURS).ok().and_then(|settings| settings.work_dir);
-    chosen.unwrap_or_else(default_work_dir).display().to_string()
 }

@@ -179,7 +179,8 @@ impl Driver {
             }
         };
         self.step(Event::Started);
-        self.run(watched).await;
+        // A task of its own, so that what only a launch needs is not kept for as long as the container runs.
+        self.shared.tasks.clone().spawn(self.run(watched));
     }
 
     /// Carries a container that runs, or ran, to the end.

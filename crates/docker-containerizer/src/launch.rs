@@ -200,12 +200,15 @@ impl Launcher<'_> {
         match self.find().await {
             Ok(None) => Ok(()),
             Ok(Some(found)) if !self.is_ours(&found) => {
-                tracing::warn!(container = self.request.name, "the name is taken by a container that is not ours");
+                tracing::warn!(
+                    container = self.request.name,
+                    "the name is taken by a container that is not ours"
+                );
                 Ok(())
             }
-            Ok(Some(found)) => crate::driver::remove(shared, &found.id).await,
+            Ok(Some(found)) => crate::removal::remove(shared, &found.id).await,
             // The engine does not answer now; the removal waits for it.
-            Err(_) => crate::driver::remove(shared, &self.request.name).await,
+            Err(_) => crate::removal::remove(shared, &self.request.name).await,
         }
     }
 

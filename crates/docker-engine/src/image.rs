@@ -148,3 +148,47 @@ mod wire {
         pub(super) test: Vec<String>,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> ImageDetails {
+        serde_json::from_str::<wire::Image>(json).unwrap().into()
+    }
+
+    #[test]
+    fn an_absent_field_is_empty() {
+        let bare = read(r#"{"Id":"sha256:1"}"#);
+        assert_eq!(bare, ImageDetails { id: "sha256:1".into(), ..ImageDetails::default() });
+        assert_eq!(read(r#"{"Id":"sha256:1","Config":null,"RepoDigests":null}"#), bare);
+    }
+
+    /// Peer: DockerImageTest.ParseInspectonImage.
+    #[test]
+    fn entrypoint_and_environment_are_as_the_image_has_them() {
+        let image = read(
+            r#"{"Id":"i","Config":{"Entrypoint":["./bin/start","-x"],"Env":["PATH=/bin","A=b=c d","E="]}}"#,
+        );
+        assert_eq!(image.entrypoint, Some(vec!["./bin/start".to_owned(), "-x".to_owned()]));
+        assert!(image.env.iter().eq(["PATH=/bin", "A=b=c d", "E="]));
+        assert_eq!(read(r#"{"Id":"i","Config":{"Entrypoint":null}}"#).entrypoint, None);
+    }
+
+    #[test]
+    fn the_old_container_config_is_not_looked_at() {
+        let old =
+            read(r#"{"Id":"i","ContainerConfig":{"Cmd":["old"],"Env":["OLD=1"]},"Config":{"Cmd":["new"]}}"#);
+        assert_eq!(old.cmd, Some(vec!["new".to_owned()]));
+        assert!(old.env.is_empty());
+    }
+
+    #[test]
+    fn a_health_check_that_is_switched_off_is_none() {
+        let check = |test: &str| {
+            read(&format!(r#"{{"Id":"i","Config":{{"Healthcheck":{{"Test":{test}}}}}}}"#)).has_healthcheck
+        };
+        assert!(check(r#"["CMD","true"]"#));
+        assert!(!check(r#"["NONE"]"#) && !check("[]") && !check("null"));
+    }
+}

@@ -1,5 +1,7 @@
 //! What the engine knows of a container: the raw JSON for frameworks, and the parts that we act on.
 
+mod wire;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -273,139 +275,65 @@ impl From<wire::Mount> for MountPoint {
     }
 }
 
-mod wire {
-    //! `GET /containers/{id}/json`, as far as it matters here. Only the id and the state must be there.
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    use std::collections::BTreeMap;
+    /// As an engine 20.10 writes it, with everything around the object that may be there.
+    const RUNNING: &str = r#"
+        {"Id":"c1","Created":"2026-08-01T09:59:59.5Z","Name":"/mesos-S0-1","RestartCount":2,"Image":"sha256:1",
+         "State":{"Status":"running","Running":true,"Paused":false,"Restarting":false,"OOMKilled":true,"Dead":false,
+                  "Pid":42,"ExitCode":0,"Error":"","StartedAt":"2026-08-01T10:00:00.123456789Z",
+                  "FinishedAt":"0001-01-01T00:00:00Z"},
+         "HostConfig":{"NetworkMode":"default","LogConfig":{"Type":"local","Config":{}}},
+         "Mounts":[{"Type":"bind","Source":"/a","Destination":"/b","Mode":"ro","RW":false,"Propagation":"rprivate"}],
+         "Config":{"Tty":true,"Image":"busybox","Labels":{"l":"v"},"Env":["SECRET=1"]},
+         "NetworkSettings":{
+            "IPAddress":"172.17.0.2",
+            "Ports":{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"31000"},{"HostIp":"::","HostPort":"31000"}],
+                     "53/udp":null,"odd":[{"HostIp":"","HostPort":"1"}],"81/tcp":[{"HostIp":"","HostPort":""}]},
+            "Networks":{"bridge":{"IPAddress":"172.17.0.2","Gateway":"172.17.0.1","GlobalIPv6Address":"fd00::2",
+                                  "MacAddress":"02:42:ac:11:00:02"}}}}
+    "#;
 
-    use serde::Deserialize;
-
-    use crate::serde_null::nullable;
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    pub(super) struct Container {
-        pub(super) id: String,
-        pub(super) state: State,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) name: String,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) created: String,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) image: String,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) restart_count: u64,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) config: Config,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) host_config: HostConfig,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) network_settings: NetworkSettings,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) mounts: Vec<Mount>,
+    #[test]
+    fn a_running_container_is_read() {
+        let read = Inspection::from_json(RUNNING.as_bytes()).unwrap();
+        assert_eq!(read.raw, RUNNING.trim());
+        assert_eq!((read.id.as_str(), read.name.as_str(), read.restart_count), ("c1", "mesos-S0-1", 2));
+        assert!(read.state.running && read.state.oom_killed && read.state.started());
+        assert!(!read.state.finished_at.is_set());
+        assert_eq!(read.state.pid, Some(42));
+        assert_eq!(read.state.started_at.stamp().map(|stamp| stamp.subsec_nanos()), Some(123_456_789));
+        assert_eq!(
+            (read.log_driver.as_str(), read.tty, read.network_mode.as_str()),
+            ("local", true, "default")
+        );
+        let bridge = &read.networks["bridge"];
+        assert_eq!(bridge.ipv4, Some(Ipv4Addr::new(172, 17, 0, 2)));
+        assert_eq!(bridge.ipv6, "fd00::2".parse().ok());
+        let ports: Vec<_> =
+            read.ports.iter().map(|p| (p.container_port, p.host_ip.as_str(), p.host_port)).collect();
+        assert_eq!(ports, [(80, "0.0.0.0", 31000), (80, "::", 31000)]);
+        assert_eq!((read.mounts[0].destination.as_str(), read.mounts[0].writable), ("/b", false));
+        assert!(!format!("{read:?}").contains("SECRET"));
     }
 
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    pub(super) struct State {
-        pub(super) status: String,
-        pub(super) running: bool,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) paused: bool,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) restarting: bool,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) pid: i64,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) exit_code: i64,
-        #[serde(rename = "OOMKilled", default, deserialize_with = "nullable")]
-        pub(super) oom_killed: bool,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) error: String,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) started_at: String,
-        #[serde(default, deserialize_with = "nullable")]
-        pub(super) finished_at: String,
+    #[test]
+    fn what_newer_engines_leave_out_is_not_missed() {
+        let bare = r#"{"Id":"c1","State":{"Status":"created","Running":false,"Pid":0,"StartedAt":"0001-01-01T00:00:00Z"},
+            "NetworkSettings":{"Networks":{"none":{"IPAddress":"invalid IP","Gateway":"","MacAddress":""}}},
+            "Config":{"Labels":null},"Mounts":null,"HostConfig":null}"#;
+        let read = Inspection::from_json(bare.as_bytes()).unwrap();
+        assert!(!read.state.started() && read.state.pid.is_none());
+        assert_eq!(read.networks["none"], EndpointAddr::default());
+        assert!(read.ports.is_empty() && read.labels.is_empty() && read.mounts.is_empty());
     }
 
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    pub(super) struct Config {
-        #[serde(deserialize_with = "nullable")]
-        pub(super) labels: BTreeMap<String, String>,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) tty: bool,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) stop_signal: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) image: String,
-    }
-
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    pub(super) struct HostConfig {
-        #[serde(deserialize_with = "nullable")]
-        pub(super) network_mode: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) log_config: LogConfig,
-    }
-
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    pub(super) struct LogConfig {
-        #[serde(rename = "Type", deserialize_with = "nullable")]
-        pub(super) kind: String,
-    }
-
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    pub(super) struct NetworkSettings {
-        #[serde(deserialize_with = "nullable")]
-        pub(super) networks: BTreeMap<String, Endpoint>,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) ports: BTreeMap<String, Option<Vec<Binding>>>,
-    }
-
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    pub(super) struct Endpoint {
-        #[serde(rename = "IPAddress", deserialize_with = "nullable")]
-        pub(super) ip_address: String,
-        #[serde(rename = "GlobalIPv6Address", deserialize_with = "nullable")]
-        pub(super) global_ipv6_address: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) gateway: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) mac_address: String,
-    }
-
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    pub(super) struct Binding {
-        #[serde(deserialize_with = "nullable")]
-        pub(super) host_ip: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) host_port: String,
-    }
-
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    pub(super) struct Mount {
-        #[serde(rename = "Type", deserialize_with = "nullable")]
-        pub(super) kind: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) name: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) source: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) destination: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) driver: String,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) mode: String,
-        #[serde(rename = "RW", deserialize_with = "nullable")]
-        pub(super) rw: bool,
-        #[serde(deserialize_with = "nullable")]
-        pub(super) propagation: String,
+    #[test]
+    fn what_has_no_state_is_no_inspection() {
+        for text in ["", "{}", "[]", r#"{"Id":"c1"}"#, r#"{"Id":"c1","State":{"Status":"running"}}"#] {
+            assert!(Inspection::from_json(text.as_bytes()).is_err(), "{text}");
+        }
     }
 }

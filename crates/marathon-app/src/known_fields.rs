@@ -122,7 +122,7 @@ pub(crate) const CONTAINER: Schema = Schema {
             "linuxInfo",
             Refused(
                 "Marathon accepts it for type MESOS only",
-                "use container.docker.parameters: security-opt, ipc, shm-size",
+                "use container.docker.parameters: cap-add, ipc, shm-size",
             ),
         ),
     ],
@@ -285,6 +285,9 @@ pub(crate) const CHECK_EXEC: Schema = Schema { name: "check.exec", fields: &[fie
 pub(crate) const CHECK_COMMAND: Schema =
     Schema { name: "check.exec.command", fields: &[field("shell", Read), field("argv", Read)] };
 
+/// The longest name, in bytes, that is compared with the known ones: the time for it grows with its length.
+const LONGEST_TYPO: usize = 64;
+
 /// Names that people use for a field, where no similarity would find it.
 const SYNONYMS: [(&str, &str); 8] = [
     ("command", "cmd"),
@@ -309,6 +312,9 @@ impl Schema {
 
     /// What `name`, which is no field of this object, was perhaps meant to be.
     pub(crate) fn hint(&self, name: &str) -> Option<String> {
+        if name.len() > LONGEST_TYPO {
+            return None;
+        }
         let mean = |name: &str| Some(format!("did you mean {name:?}?"));
         let typo = self
             .fields
@@ -362,6 +368,52 @@ mod tests {
             (&VOLUME, "hostpath", Some("did you mean \"hostPath\"?")),
         ] {
             assert_eq!(schema.hint(name).as_deref(), hint, "{name}");
+        }
+        assert_eq!(APP.hint(&"cmd".repeat(1 << 20)), None, "and do so at once");
+    }
+
+    #[test]
+    fn every_field_is_in_the_compatibility_page() {
+        let page = include_str!("../../../docs/compatibility.md");
+        let section = |title: &str| {
+            let from = page.find(title).unwrap_or_else(|| panic!("the page has no section {title:?}"));
+            let text = &page[from + title.len()..];
+            &text[..text.find("\n##").unwrap_or(text.len())]
+        };
+        let (no_effect, refused) = (section("### No effect here"), section("### Refused"));
+        let schemas = [
+            &APP,
+            &CONTAINER,
+            &DOCKER,
+            &PARAMETER,
+            &VOLUME,
+            &PORT_MAPPING,
+            &PORT_DEFINITION,
+            &NETWORK,
+            &IP_ADDRESS,
+            &IP_DISCOVERY,
+            &IP_DISCOVERY_PORT,
+            &FETCH,
+            &RESOURCE_LIMITS,
+            &HEALTH_CHECK,
+            &HEALTH_COMMAND,
+            &CHECK,
+            &CHECK_HTTP,
+            &CHECK_TCP,
+            &CHECK_EXEC,
+            &CHECK_COMMAND,
+        ];
+        for schema in schemas {
+            for field in schema.fields {
+                let separator = if schema.name.is_empty() { "" } else { "." };
+                let name = format!("`{}{separator}{}`", schema.name, field.name);
+                let text = match field.role {
+                    Read => page,
+                    NoEffect(..) => no_effect,
+                    Refused(..) => refused,
+                };
+                assert!(text.contains(&name), "docs/compatibility.md does not say what becomes of {name}");
+            }
         }
     }
 }

@@ -45,10 +45,9 @@ pub enum Limit {
 /// Reads what the app asks for, with Marathon's defaults.
 pub(crate) fn read_resources(app: &Object<'_>) -> Result<Resources, AppError> {
     if app.number("gpus", f64::MAX)?.is_some_and(|gpus| gpus > 0.0) {
-        return Err(app.at("gpus").error(Problem::Refused {
-            what: "GPUs are not supported yet",
-            remedy: "use container.docker.parameters: gpus, or set gpus to 0",
-        }));
+        return Err(app
+            .at("gpus")
+            .error(Problem::Refused { what: "GPUs are not supported yet", remedy: "set gpus to 0" }));
     }
     Ok(Resources {
         cpus: app.number("cpus", MAX_CPUS)?.unwrap_or(1.0),

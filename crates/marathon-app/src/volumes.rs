@@ -13,7 +13,7 @@ const REFUSED: [(&str, &str, &str); 3] = [
     (
         "external",
         "external volumes are not supported yet",
-        "use container.docker.parameters: volume and volume-driver, or hostPath",
+        "use container.docker.parameters: volume, with a volume of the engine by its name, or hostPath",
     ),
     ("secret", "secrets are not supported yet", "use fetch or hostPath"),
 ];

@@ -245,7 +245,7 @@ fn parameters(docker: &v1::container_info::DockerInfo) -> Result<Vec<Parameter>,
                 field,
                 "the parameter name is not allowed, since the container's name tracks it",
             )
-            .hint("use net-alias for a name on a network"));
+            .hint("remove it; the parameter hostname names the host inside"));
         }
         if parameter.key.contains('\0') || parameter.value.contains('\0') {
             return Err(FieldError::new(field, "the parameter has a NUL character"));
@@ -285,8 +285,7 @@ fn note_unused(container: &v1::ContainerInfo, notices: &mut Notices) -> Result<(
         notices.note("container.rlimit_info", "use the parameter ulimit")?;
     }
     if container.linux_info.is_some() {
-        notices
-            .note("container.linux_info", "use the parameters cap-add, shm-size, ipc, pid, security-opt")?;
+        notices.note("container.linux_info", "use the parameters cap-add, cap-drop, ipc, pid, shm-size")?;
     }
     if container.mesos.is_some() {
         notices.note("container.mesos", "the container is of type DOCKER")?;

@@ -73,7 +73,7 @@ fn thousandths(field: &str, value: f64) -> Result<u64, FieldError> {
         return Err(FieldError::new(field, format!("a resource must be zero or more, not {value}")));
     }
     if value > LARGEST {
-        return Err(FieldError::new(field, format!("{value} is more than any machine has")));
+        return Err(FieldError::new(field, format!("{value:e} is more than any machine has")));
     }
     #[expect(
         clippy::cast_possible_truncation,

@@ -69,8 +69,12 @@ impl Loop {
                     told_running = true;
                     if let Some(running) = running {
                         completion = self.started(&running);
-                        let status = Box::new(self.maker.running(&running));
-                        send(&updates, Update::Running(status, Box::new(running))).await;
+                        // A kill that came while the container was started counts: RUNNING never follows KILLING
+                        // (`killed` in `src/docker/executor.cpp`).
+                        if self.record.kill.is_none() {
+                            let status = Box::new(self.maker.running(&running));
+                            send(&updates, Update::Running(status, Box::new(running))).await;
+                        }
                     }
                 }
                 Event::Kill(request) => {

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use docker_containerizer::logs::LogSettings;
 use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
-use docker_containerizer::{Checkpoint, Containerizer, Identity, RemovalDelay, Settings};
+use docker_containerizer::{Checkpoint, Containerizer, Identity, RegistryAuths, RemovalDelay, Settings};
 use docker_engine::{Engine, EngineOptions};
 use mesos_proto::{Message as _, v1};
 use mesos_types::{ContainerId, Strictness};
 use sandbox::RotationPolicy;
-use task_supervisor::{KillRequest, Supervisor, SupervisorSettings, TaskHandle, TaskKilling, TaskOrder, Update};
+use task_supervisor::{
+    KillRequest, Supervisor, SupervisorSettings, TaskHandle, TaskKilling, TaskOrder, Update,
+};
 
 use super::side::{Launched, Network, Side};
 use crate::images::TestImage;
@@ -39,6 +41,7 @@ pub async fn side(socket: &Path, scope: &str, work_dir: &Path, at_once: usize) -
         logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
         drain_deadline: PATIENCE,
         exit_deadline: PATIENCE,
+        registries: RegistryAuths::default(),
     };
     let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
     let supervisor = Supervisor::new(
@@ -54,7 +57,9 @@ pub async fn side(socket: &Path, scope: &str, work_dir: &Path, at_once: usize) -
     let scope = scope.to_owned();
     Ok(Side {
         name: "ours",
-        launch: Arc::new(move |network| Box::pin(launch(supervisor.clone(), task(network, &scope), scope.clone()))),
+        launch: Arc::new(move |network| {
+            Box::pin(launch(supervisor.clone(), task(network, &scope), scope.clone()))
+        }),
         concurrencies: vec![at_once.max(1)],
     })
 }
@@ -120,7 +125,10 @@ async fn launch(supervisor: Supervisor, info: v1::TaskInfo, scope: String) -> Re
     let took = began.elapsed();
     let settled = supervisor.containerizer().wait(container_id);
     let remove = async move {
-        task.kills.send(KillRequest { grace: Some(Duration::ZERO) }).await.context("the task takes no kill")?;
+        task.kills
+            .send(KillRequest { grace: Some(Duration::ZERO) })
+            .await
+            .context("the task takes no kill")?;
         let end = async {
             while task.updates.recv().await.is_some() {}
             if let Some(mut settled) = settled {

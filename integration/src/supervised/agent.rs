@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use docker_containerizer::logs::LogSettings;
+use docker_containerizer::names::container_name;
 use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
-use docker_containerizer::{Checkpoint, Containerizer, Identity, RemovalDelay, Settings};
+use docker_containerizer::{Checkpoint, Containerizer, Identity, RegistryAuths, RemovalDelay, Settings};
 use docker_engine::{Deadlines, Engine, EngineOptions};
 use mesos_proto::Message as _;
 use mesos_types::{ContainerId, Strictness};
 use sandbox::RotationPolicy;
-use task_supervisor::{Supervisor, SupervisorSettings, TaskKilling, TaskOrder, owner_of};
+use task_supervisor::{RunLayout, Supervisor, SupervisorSettings, TaskKilling, TaskOrder, owner_of};
 use tokio::time::timeout;
 
 use super::{PATIENCE, Task, Watched};
@@ -39,7 +40,7 @@ pub struct Supervised {
     scope: TestScope,
     supervisor: Supervisor,
     work_dir: PathBuf,
-    task_killing: TaskKilling,
+    options: Options,
 }
 
 impl Default for Options {
@@ -78,34 +79,18 @@ impl Supervised {
     /// The engine doesn't answer.
     pub async fn with(engine: &TestEngine, options: Options) -> Result<Self> {
         let scope = TestScope::new(engine).await?;
-        let socket = options.socket.unwrap_or_else(|| scope.engine().socket().to_owned());
-        let mut engine = EngineOptions::new(socket);
-        engine.deadlines = options.deadlines;
-        let engine = Engine::connect(engine).await.context("connect to the engine")?;
-        let settings = Settings {
-            request: RequestSettings {
-                sandbox_directory: "/mnt/mesos/sandbox".into(),
-                cfs: options.cfs,
-                default_dns: options.default_dns,
-                engine_log: EngineLog { driver: "local".into(), max_size: 10 << 20, max_files: 2 },
-            },
-            logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
-            drain_deadline: PATIENCE,
-            exit_deadline: PATIENCE,
-        };
-        let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
         let work_dir = scope.subdir("work")?.canonicalize().context("find the work directory")?;
-        let supervisor = Supervisor::new(
-            containerizer,
-            SupervisorSettings {
-                work_dir: work_dir.clone(),
-                default_grace: Duration::from_secs(3),
-                strictness: Strictness::Lenient,
-                removal: RemovalDelay::After(Duration::ZERO),
-                host_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
-            },
-        );
-        Ok(Self { scope, supervisor, work_dir, task_killing: options.task_killing })
+        let supervisor = supervisor(scope.engine(), &work_dir, &options).await?;
+        Ok(Self { scope, supervisor, work_dir, options })
+    }
+
+    /// Makes another supervisor of the same work directory, as the process before or after this one would.
+    ///
+    /// # Errors
+    ///
+    /// The engine doesn't answer.
+    pub async fn another(&self) -> Result<Supervisor> {
+        supervisor(self.scope.engine(), &self.work_dir, &self.options).await
     }
 
     /// Returns the test's scope.
@@ -150,7 +135,7 @@ impl Supervised {
             info_bytes: info.encode_to_vec(),
             info,
             checkpoint: Checkpoint::Yes,
-            task_killing: self.task_killing,
+            task_killing: self.options.task_killing,
             owner,
             tap: None,
         })
@@ -176,6 +161,18 @@ impl Supervised {
         let name = prepared.request().name.clone();
         let handle = self.supervisor.launch(prepared)?;
         Ok(Watched::new(handle, container_id, name))
+    }
+
+    /// Takes over a run of an earlier process.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be taken over.
+    pub async fn adopt(&self, identity: &Identity) -> Result<Watched> {
+        let layout = RunLayout::of(&self.work_dir, identity);
+        let handle = self.supervisor.adopt(layout, self.options.task_killing, None).await?;
+        let name = container_name(&identity.agent_id, identity.container_id);
+        Ok(Watched::new(handle, identity.container_id, name))
     }
 
     /// Returns the sentence with which a task is refused.
@@ -211,4 +208,34 @@ impl Supervised {
         ensure!(known.is_empty(), "the containerizer still knows {known:?}");
         self.scope.assert_clean().await
     }
+}
+
+async fn supervisor(engine: &TestEngine, work_dir: &Path, options: &Options) -> Result<Supervisor> {
+    let socket = options.socket.clone().unwrap_or_else(|| engine.socket().to_owned());
+    let mut to_engine = EngineOptions::new(socket);
+    to_engine.deadlines = options.deadlines.clone();
+    let engine = Engine::connect(to_engine).await.context("connect to the engine")?;
+    let settings = Settings {
+        request: RequestSettings {
+            sandbox_directory: "/mnt/mesos/sandbox".into(),
+            cfs: options.cfs,
+            default_dns: options.default_dns.clone(),
+            engine_log: EngineLog { driver: "local".into(), max_size: 10 << 20, max_files: 2 },
+        },
+        logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
+        drain_deadline: PATIENCE,
+        exit_deadline: PATIENCE,
+        registries: RegistryAuths::default(),
+    };
+    let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
+    Ok(Supervisor::new(
+        containerizer,
+        SupervisorSettings {
+            work_dir: work_dir.to_owned(),
+            default_grace: Duration::from_secs(3),
+            strictness: Strictness::Lenient,
+            removal: RemovalDelay::After(Duration::ZERO),
+            host_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+        },
+    ))
 }

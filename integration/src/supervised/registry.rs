@@ -46,7 +46,10 @@ impl Registry {
     /// There is none and the environment says that there must be ([`REQUIRE`]).
     pub async fn start(scope: &TestScope, test: &str) -> Result<Option<Self>> {
         for _ in 0..TRIES {
-            let dir = tempfile::Builder::new().prefix("mreg-").tempdir().context("make the registry's directory")?;
+            let dir = tempfile::Builder::new()
+                .prefix("mreg-")
+                .tempdir()
+                .context("make the registry's directory")?;
             let port = free_port()?;
             let config = write_config(dir.path(), port)?;
             let child = Command::new(PROGRAM)

@@ -132,7 +132,9 @@ impl Task {
     /// Sets a limit; infinity is one.
     #[must_use]
     pub fn limit(self, name: &str, value: f64) -> Self {
-        self.change(|info| drop(info.limits.insert(name.into(), v1::value::Scalar { value })))
+        self.change(|info| {
+            info.limits.insert(name.into(), v1::value::Scalar { value });
+        })
     }
 
     /// Allocates all resources to a role.
@@ -170,7 +172,9 @@ impl Task {
         let task = self.docker(|docker| docker.set_network(mode));
         match network {
             Net::User(name) => task.container(|container| {
-                container.network_infos.push(v1::NetworkInfo { name: Some(name.into()), ..Default::default() });
+                container
+                    .network_infos
+                    .push(v1::NetworkInfo { name: Some(name.into()), ..Default::default() });
             }),
             Net::Host | Net::Bridge | Net::None => task,
         }

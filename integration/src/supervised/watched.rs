@@ -105,8 +105,12 @@ impl Watched {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.next(deadline, "TASK_RUNNING").await? {
-                Update::Running(status, running) => return Ok(Started { status: *status, running: *running }),
-                Update::Terminal(_, outcome, _) => bail!("{:?} before TASK_RUNNING: {}", outcome.state, outcome.message),
+                Update::Running(status, running) => {
+                    return Ok(Started { status: *status, running: *running });
+                }
+                Update::Terminal(_, outcome, _) => {
+                    bail!("{:?} before TASK_RUNNING: {}", outcome.state, outcome.message)
+                }
                 _ => {}
             }
         }
@@ -129,8 +133,12 @@ impl Watched {
     pub async fn terminal_within(&mut self, within: Duration) -> Result<Terminal> {
         let deadline = Instant::now() + within;
         loop {
-            if let Update::Terminal(status, outcome, termination) = self.next(deadline, "the terminal status").await? {
-                let after = timeout_at(deadline, self.handle.updates.recv()).await.context("the updates do not end")?;
+            if let Update::Terminal(status, outcome, termination) =
+                self.next(deadline, "the terminal status").await?
+            {
+                let after = timeout_at(deadline, self.handle.updates.recv())
+                    .await
+                    .context("the updates do not end")?;
                 ensure!(after.is_none(), "after the terminal status came {after:?}");
                 return Ok(Terminal { status: *status, outcome: *outcome, termination: *termination });
             }
@@ -223,10 +231,17 @@ impl Watched {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let status = match self.next(deadline, state.as_str_name()).await? {
-                Update::Status(status) | Update::Running(status, _) | Update::Terminal(status, _, _) => *status,
+                Update::Status(status) | Update::Running(status, _) | Update::Terminal(status, _, _) => {
+                    *status
+                }
                 _ => continue,
             };
-            ensure!(status.state() == state, "{:?} instead of {state:?}: {:?}", status.state(), status.message);
+            ensure!(
+                status.state() == state,
+                "{:?} instead of {state:?}: {:?}",
+                status.state(),
+                status.message
+            );
             return Ok(status);
         }
     }

@@ -53,10 +53,26 @@ enum Ending {
     Timeout,
 }
 
+/// The signals that end a run. They are caught from the moment that this exists, so it is made before the first task is
+/// launched or adopted: a Ctrl-C in between must not leave a container behind.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    interrupts: Option<Signal>,
+    terminations: Option<Signal>,
+}
+
+impl Signals {
+    /// Catches Ctrl-C and SIGTERM from now on.
+    pub(crate) fn listen() -> Self {
+        Self { interrupts: listen(SignalKind::interrupt()), terminations: listen(SignalKind::terminate()) }
+    }
+}
+
 /// Follows tasks until each has ended and its container is removed; answers the exit code.
 pub(crate) async fn follow(
     supervisor: &Supervisor,
-    run: OwnedRun,
+    runs: Vec<OwnedRun>,
+    signals: Signals,
     mut show: Show,
     followed: Vec<Followed>,
     timeout: Option<Duration>,
@@ -69,9 +85,8 @@ pub(crate) async fn follow(
         tokio::spawn(forward(at, handle.updates, output, messages.clone()));
     }
     drop(messages);
-    let mut asked = control::serve(&run);
-    let mut interrupts = listen(SignalKind::interrupt());
-    let mut terminations = listen(SignalKind::terminate());
+    let mut asked = control::serve(&runs);
+    let Signals { mut interrupts, mut terminations } = signals;
     let time_limit = timeout.map(|timeout| Instant::now() + timeout);
     let mut ending = None;
     loop {
@@ -107,7 +122,7 @@ pub(crate) async fn follow(
     }
     show.finish();
     supervisor.containerizer().settled().await;
-    run.end();
+    runs.into_iter().for_each(OwnedRun::end);
     exit_code(ending, &tasks)
 }
 
@@ -156,7 +171,8 @@ fn end(task: &mut Task, outcome: &Outcome) {
 }
 
 fn kill_asked(tasks: &mut [Task], asked: Asked) {
-    let found = tasks.iter_mut().find(|task| task.container_id == asked.container_id && task.exit_code.is_none());
+    let found =
+        tasks.iter_mut().find(|task| task.container_id == asked.container_id && task.exit_code.is_none());
     match found {
         Some(task) => {
             let _ = task.kills.try_send(KillRequest { grace: asked.grace });

@@ -1,86 +1,104 @@
 //! Launching the tasks of a definition.
 
+use std::time::Duration;
+
+use docker_containerizer::Checkpoint;
 use docker_containerizer::logs::LogChunk;
-use docker_containerizer::{Checkpoint, Identity};
 use mesos_proto::{Message, v1};
-use mesos_types::ContainerId;
-use task_supervisor::{Supervisor, TaskKilling, TaskOrder, owner_of};
+use mesos_types::FrameworkId;
+use sandbox::Owner;
+use task_supervisor::{KillRequest, Prepared, Supervisor, TaskKilling, TaskOrder};
 use tokio::sync::mpsc;
 
-use super::follow::{Followed, follow};
+use super::follow::{Followed, Signals, follow};
 use super::show::Show;
 use crate::args::RunArgs;
-use crate::document;
+use crate::check;
+use crate::document::{self, Tasks};
 use crate::failure::Failure;
 use crate::host_ports::HostPorts;
-use crate::runs::OwnedRun;
-use crate::setup::Setup;
+use crate::runs::{self, OwnedRun};
+use crate::setup::{self, Setup};
 
 /// How many pieces of a task's output may wait to be printed.
-const OUTPUT: usize = 64;
+pub(crate) const OUTPUT: usize = 64;
+
+/// A task that was checked, with the end of its output that we print from.
+type Ready = (Prepared, mpsc::Receiver<LogChunk>);
 
 /// Runs a definition to its end; answers the exit code.
+///
+/// Everything is checked before anything is done: first what needs no engine, then the engine, then what its facts
+/// decide. Directories are made after all of it, so that bad input leaves nothing behind.
 pub(crate) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let mut ports = HostPorts::new();
-    let tasks = document::read(&args.definition, &mut ports)?;
-    let setup = Setup::new(&args.flags)?;
-    let supervisor = setup.supervisor().await?;
-    let run = OwnedRun::begin(&setup.work_dir)?;
-    let show = Show::new(args.json, tasks.infos.len());
-    for note in &tasks.notes {
+    let Tasks { infos, notes } = document::read(&args.definition, &mut ports)?;
+    let mut setup = Setup::new(&args.flags)?;
+    let without_engine = setup::facts_without_engine();
+    let framework_id = runs::new_id()?;
+    let mut orders = Vec::with_capacity(infos.len());
+    let shown = document::shown(&args.definition.file);
+    for info in infos {
+        let checked =
+            check::check(&setup, &info, &without_engine).map_err(|failure| failure.within(&shown))?;
+        orders.push(order(&framework_id, info, checked.owner)?);
+    }
+    let containerizer = setup.containerizer().await?;
+    setup.make_work_dir()?;
+    let supervisor = setup.supervisor(containerizer);
+    let show = Show::new(args.json, orders.len());
+    for note in &notes {
         show.note(note);
     }
-    // Everything is checked before anything is done, so that bad input leaves nothing behind.
-    let mut prepared = Vec::with_capacity(tasks.infos.len());
-    for info in tasks.infos {
-        let (order, output) = order(&run, &setup, info)?;
-        let task = supervisor.prepare(order).map_err(|error| Failure::of("the task cannot be run", &error))?;
-        prepared.push((task, output));
+    let mut ready = Vec::with_capacity(orders.len());
+    for (order, output) in orders {
+        let task =
+            supervisor.prepare(order).map_err(|error| Failure::of("the task cannot be run", &error))?;
+        ready.push((task, output));
     }
-    let mut followed = Vec::with_capacity(prepared.len());
-    for (task, output) in prepared {
+    let run = OwnedRun::begin(&setup.work_dir, framework_id)?;
+    let signals = Signals::listen();
+    let (followed, failed) = launch(&supervisor, &show, ready);
+    let code = follow(&supervisor, vec![run], signals, show, followed, args.timeout).await;
+    // Host ports are ours until the last container is gone.
+    drop(ports);
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(code),
+    }
+}
+
+/// Launches all tasks. When one cannot be, those before it are killed, and the caller follows them to their end.
+fn launch(supervisor: &Supervisor, show: &Show, ready: Vec<Ready>) -> (Vec<Followed>, Option<Failure>) {
+    let mut followed: Vec<Followed> = Vec::with_capacity(ready.len());
+    for (task, output) in ready {
         for notice in &task.task().notices {
             show.note(&notice.to_string());
         }
         let name = task.task().task_id.as_str().to_owned();
         let container_id = task.container_id();
-        let handle = launch(&supervisor, task)?;
-        followed.push(Followed { name, container_id, handle, output });
+        match supervisor.launch(task) {
+            Ok(handle) => followed.push(Followed { name, container_id, handle, output }),
+            Err(error) => {
+                for task in &followed {
+                    // The queue of a task that was just launched has room.
+                    let _ = task.handle.kills.try_send(KillRequest { grace: Some(Duration::ZERO) });
+                }
+                return (followed, Some(Failure::of(format!("the task {name} cannot be launched"), &error)));
+            }
+        }
     }
-    let code = follow(&supervisor, run, show, followed, args.timeout).await;
-    drop(ports);
-    Ok(code)
-}
-
-fn launch(
-    supervisor: &Supervisor,
-    task: task_supervisor::Prepared,
-) -> Result<task_supervisor::TaskHandle, Failure> {
-    supervisor.launch(task).map_err(|error| Failure::of("the task cannot be launched", &error))
+    (followed, None)
 }
 
 fn order(
-    run: &OwnedRun,
-    setup: &Setup,
+    framework_id: &FrameworkId,
     info: v1::TaskInfo,
+    owner: Option<Owner>,
 ) -> Result<(TaskOrder, mpsc::Receiver<LogChunk>), Failure> {
-    let invalid = |error: mesos_types::IdError| Failure::of("the task cannot be run", &error);
-    let task_id: mesos_types::TaskId = info.task_id.value.parse().map_err(invalid)?;
-    let identity = Identity {
-        agent_id: info.agent_id.value.parse().map_err(invalid)?,
-        framework_id: run.framework_id.clone(),
-        executor_id: task_id.as_str().parse().map_err(invalid)?,
-        task_id,
-        container_id: ContainerId::random(),
-    };
-    let user = info.command.as_ref().and_then(|command| command.user.as_deref());
-    let owner = match user.filter(|_| setup.settings.switch_user && rustix::process::geteuid().is_root()) {
-        Some(user) => Some(owner_of(user).map_err(|error| Failure::of("the task cannot be run", &error))?),
-        None => None,
-    };
     let (tap, output) = mpsc::channel(OUTPUT);
     let order = TaskOrder {
-        identity,
+        identity: check::identity(&info, framework_id)?,
         info_bytes: info.encode_to_vec(),
         info,
         checkpoint: Checkpoint::Yes,

@@ -9,12 +9,10 @@
 //! | `progress` | pulls on the terminal |
 
 mod control;
-mod follow;
+pub(crate) mod follow;
 mod json;
-mod launch;
+pub(crate) mod launch;
 mod progress;
-mod show;
+pub(crate) mod show;
 
-pub(crate) use follow::{Followed, follow};
 pub(crate) use launch::run;
-pub(crate) use show::Show;

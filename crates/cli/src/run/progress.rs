@@ -69,9 +69,14 @@ impl Pulls {
             return;
         }
         self.printed = Some(Instant::now());
-        let (current, total) = self.done.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-        let what = if line.layer.is_empty() { line.status.clone() } else { format!("{}: {}", line.layer, line.status) };
-        eprintln!("pull {what} ({:.1} of {:.1} MB)", megabytes(current), megabytes(total));
+        let (current, total) =
+            self.done.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
+        let what = if line.layer.is_empty() {
+            line.status.clone()
+        } else {
+            format!("{}: {}", line.layer, line.status)
+        };
+        crate::out::note(&format!("pull {what} ({:.1} of {:.1} MB)", megabytes(current), megabytes(total)));
     }
 }
 

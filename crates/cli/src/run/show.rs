@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use docker_containerizer::logs::{LogChunk, StreamName};
-use docker_containerizer::{LogsEnd, Running, Termination};
+use docker_containerizer::{Ending, Limitation, LogsEnd, Running, Termination};
 use mesos_proto::v1::{self, TaskState};
 use task_supervisor::Update;
 
@@ -81,6 +81,9 @@ impl Show {
                 self.flush(at);
                 self.status(at, task, status, "");
                 self.incomplete(task, termination);
+                if let Some(hint) = hint(termination) {
+                    self.say("hint", AnsiColor::Yellow, hint);
+                }
             }
             _ => {}
         }
@@ -141,13 +144,31 @@ impl Show {
     }
 
     fn say(&self, what: &str, colour: AnsiColor, text: &str) {
-        let text = text.lines().collect::<Vec<_>>().join(" ");
+        let text = crate::failure::one_line(text);
         if self.form == Form::Json {
             return print_line(&json::note(what, &text));
         }
         let style = Style::new().bold().fg_color(Some(colour.into()));
-        let line = if self.coloured { format!("{style}{what}{style:#} {text}\n") } else { format!("{what} {text}\n") };
+        let line = if self.coloured {
+            format!("{style}{what}{style:#} {text}\n")
+        } else {
+            format!("{what} {text}\n")
+        };
         self.pulls.suspend(|| write_to(StreamName::Stderr, line.as_bytes()));
+    }
+}
+
+/// What the definition's author can do about an end, where something is known.
+fn hint(termination: &Termination) -> Option<&'static str> {
+    match (&termination.ending, termination.limitation) {
+        (_, Some(Limitation::Memory(Some(_)))) => Some("give the task more memory: mem in its definition"),
+        (Ending::LaunchFailed(failure), _) if failure.phase() == "pull" => Some(
+            "check the image's name and tag, and that this machine's Docker Engine reaches its registry and may read it",
+        ),
+        (Ending::LaunchFailed(failure), _) if matches!(failure.docker_run_code(), 126 | 127) => {
+            Some("the command must be a program in the image, by its path or on the image's PATH")
+        }
+        _ => None,
     }
 }
 
@@ -183,7 +204,10 @@ fn prefixed(at: usize, lines: &[u8]) -> Vec<u8> {
 }
 
 fn is_bad(state: TaskState) -> bool {
-    matches!(state, TaskState::TaskFailed | TaskState::TaskKilled | TaskState::TaskError | TaskState::TaskLost)
+    matches!(
+        state,
+        TaskState::TaskFailed | TaskState::TaskKilled | TaskState::TaskError | TaskState::TaskLost
+    )
 }
 
 fn colour(state: TaskState) -> AnsiColor {
@@ -215,10 +239,36 @@ fn print_line(value: &serde_json::Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use docker_containerizer::{Exit, Failure};
+    use mesos_types::Megabytes;
 
     #[test]
     fn each_line_gets_the_tasks_number() {
         assert_eq!(prefixed(1, b"a\nb\n"), b"[2] a\n[2] b\n");
         assert_eq!(prefixed(0, b"a"), b"[1] a");
+    }
+
+    #[rstest::rstest]
+    #[case(Ending::LaunchFailed(Failure::new("pull", "no such image")), None, Some("image's name"))]
+    #[case(Ending::LaunchFailed(Failure::new("start", "not found").exit_code(127)), None, Some("PATH"))]
+    #[case(Ending::LaunchFailed(Failure::new("create", "conflict").exit_code(125)), None, None)]
+    #[case(Ending::Exited(Exit::Code(137)), Some(Limitation::Memory(Some(Megabytes(32)))), Some("mem"))]
+    #[case(Ending::Exited(Exit::Code(3)), None, None)]
+    fn an_end_that_can_be_helped_has_a_hint(
+        #[case] ending: Ending,
+        #[case] limitation: Option<Limitation>,
+        #[case] expected: Option<&str>,
+    ) {
+        let termination = Termination {
+            ending,
+            killed: None,
+            limitation,
+            engine_error: None,
+            last_errors: String::new(),
+            logs: LogsEnd::Complete,
+        };
+        let hint = hint(&termination);
+        assert_eq!(hint.is_some(), expected.is_some(), "{hint:?}");
+        assert!(hint.unwrap_or_default().contains(expected.unwrap_or_default()), "{hint:?}");
     }
 }

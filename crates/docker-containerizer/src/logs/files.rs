@@ -100,16 +100,15 @@ impl LogFiles {
 
     /// Appends a line of ours, in both files, in the order of the output.
     pub(crate) fn remark(&mut self, line: &str) -> Result<(), SandboxError> {
-        let line = format!("[mesos-agent] {line}\n");
-        self.stdout.append(line.as_bytes())?;
-        self.stderr.append(line.as_bytes())?;
+        append_line(&mut self.stdout, line)?;
+        append_line(&mut self.stderr, line)?;
         self.advance(None);
         Ok(())
     }
 
     /// Appends a line of ours to standard error, where the task's owner looks.
     pub(crate) fn note(&mut self, line: &str) -> Result<(), SandboxError> {
-        self.stderr.append(format!("[mesos-agent] {line}\n").as_bytes())?;
+        append_line(&mut self.stderr, line)?;
         self.advance(None);
         self.persist()
     }
@@ -141,6 +140,7 @@ impl LogFiles {
             let file = self.file(piece.chunk.stream);
             if let RotateOutcome::Replaced { found } = file.rotate()? {
                 tracing::warn!(path = %file.path().display(), ?found, "a log file was replaced from inside the task");
+                append_line(file, &format!("output is missing here: the task put something else in its place ({found:?})"))?;
             }
             self.advance(None);
             self.persist()?;
@@ -162,6 +162,12 @@ impl LogFiles {
         self.cursors.stdout = self.stdout.position();
         self.cursors.stderr = self.stderr.position();
     }
+}
+
+/// Appends a line of ours, on a line of its own.
+fn append_line(file: &mut LogFile, line: &str) -> Result<(), SandboxError> {
+    let front = if file.is_at_line_end() { "" } else { "\n" };
+    file.append(format!("{front}[mesos-agent] {line}\n").as_bytes())
 }
 
 /// What is worth a line after a file was opened again.

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::files::{LogChunk, LogFiles, LogTap, Piece};
 use super::lag::{self, LagWatch};
-use super::matcher::{FrameId, Locator, Matcher, Repeats, Seen, StreamName, Trust, Verdict};
+use super::matcher::{FrameId, LineEnd, Locator, Matcher, Repeats, Seen, StreamName, Trust, Verdict};
 use crate::blocking::blocking;
 use crate::termination::LogsEnd;
 
@@ -118,8 +118,10 @@ struct Plan {
 /// Why a pass ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// The stream ended properly or was cut, behind the last delivered frame.
+    /// The stream ended properly, behind the last delivered frame.
     Ended,
+    /// The stream broke, or a file could not be written, after something was delivered.
+    Broken,
     /// The last delivered frame was not where it should be.
     NotFound,
     /// This frame is older than the last delivered one, or may be the same.
@@ -283,8 +285,19 @@ impl Follower {
         Ok(trust)
     }
 
-    /// One `logs` request from the cursor on.
+    /// One `logs` request from the cursor on. Fails only if nothing was delivered, so that the same can be tried again.
     async fn pass(&mut self, plan: Plan, stopped: &mut watch::Receiver<bool>) -> Result<PassEnd, PassError> {
+        let before = self.files.cursors().marks;
+        match self.read(plan, stopped).await {
+            Err(error) if self.files.cursors().marks != before => {
+                tracing::debug!(container = self.id, error = crate::chain(&error), "a read of the log broke off");
+                Ok(PassEnd { why: Why::Broken, brought: true })
+            }
+            result => result,
+        }
+    }
+
+    async fn read(&mut self, plan: Plan, stopped: &mut watch::Receiver<bool>) -> Result<PassEnd, PassError> {
         let marks = self.files.cursors().marks;
         let repeats = if plan.follow == Follow::Yes { Repeats::Possible } else { Repeats::Impossible };
         let mut matcher = Matcher::new(marks, plan.trust, plan.suspect, repeats);
@@ -295,7 +308,7 @@ impl Follower {
             (_, Span::Whole) | (None, _) => Reach::All,
         };
         let log = self.engine.logs(&self.id, &request(plan.follow, reach), self.head_deadline()).await?;
-        let mut reader = Reader { stream: log_frames(log), persist_at: None, give_up_at: None };
+        let mut reader = Reader { stream: log_frames(log), persist_at: None, give_up_at: None, failed: None };
         let (mut brought, mut is_empty) = (false, true);
         loop {
             let mut pieces = Vec::new();
@@ -312,8 +325,8 @@ impl Follower {
                 }
                 match matcher.judge(Seen { id, payload: &frame.payload }) {
                     Verdict::Skip => {}
-                    Verdict::Deliver => pieces.push(Piece {
-                        chunk: LogChunk { stream: id.stream, bytes: frame.payload },
+                    Verdict::Deliver(line) => pieces.push(Piece {
+                        chunk: LogChunk { stream: id.stream, bytes: mended(line, frame.payload) },
                         marks: Some(matcher.marks()),
                     }),
                     Verdict::Doubtful => {
@@ -359,7 +372,8 @@ impl Follower {
             }
             pause(failures, stopped).await;
             failures += 1;
-            if *stopped.borrow() {
+            // A stream that ended says nothing about the container, and one that has ended has nothing more to say.
+            if *stopped.borrow() || !self.runs().await {
                 continue;
             }
             end = LogsEnd::Incomplete;
@@ -378,13 +392,18 @@ impl Follower {
         }
     }
 
+    async fn runs(&self) -> bool {
+        let inspection = self.engine.inspect(&self.id, self.engine.deadlines().inspect).await;
+        matches!(inspection, Ok(Some(now)) if now.state.running)
+    }
+
     async fn drain_attached(
         &mut self,
         stream: AttachReader,
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), PassError> {
         let frames = std::pin::pin!(attached_frames(stream));
-        let mut reader = Reader { stream: frames, persist_at: None, give_up_at: None };
+        let mut reader = Reader { stream: frames, persist_at: None, give_up_at: None, failed: None };
         loop {
             let read = reader.batch(self, stopped).await?;
             let ended = read.ended;
@@ -458,6 +477,8 @@ struct Reader<S> {
     persist_at: Option<Instant>,
     /// When a stream that does not end after the exit is given up.
     give_up_at: Option<Instant>,
+    /// Why the stream broke, behind the frames of the last batch.
+    failed: Option<EngineError>,
 }
 
 struct Batch {
@@ -472,6 +493,9 @@ impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
         follower: &mut Follower,
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<Batch, PassError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
         let far = Instant::now() + Duration::from_secs(24 * 3600);
         let first = loop {
             if *stopped.borrow() && self.give_up_at.is_none() {
@@ -493,12 +517,13 @@ impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
         loop {
             match next {
                 None => batch.ended = true,
-                // What came before the break counts, and the break itself is no exit.
+                // What came before the break counts.
                 Some(Err(error)) => {
                     if batch.frames.is_empty() {
                         return Err(error.into());
                     }
-                    batch.ended = true;
+                    self.failed = Some(error);
+                    break;
                 }
                 Some(Ok(frame)) => {
                     size += frame.payload.len();
@@ -530,7 +555,7 @@ impl Plan {
     fn after(self, end: PassEnd) -> Next {
         let resume = Self::resume(Follow::Yes);
         match (end.why, self.span) {
-            (Why::Ended | Why::MayMiss, _) => Next::Pass(resume),
+            (Why::Ended | Why::Broken | Why::MayMiss, _) => Next::Pass(resume),
             // What is read without following comes once, so that it decides. A clock that was set back shows when the
             // same frame comes again behind the last delivered one.
             (Why::Again(frame), _) => Next::Pass(Self { follow: Follow::No, suspect: Some(frame), ..resume }),
@@ -595,6 +620,15 @@ fn since(target: FrameId, suspect: Option<FrameId>) -> i64 {
     seconds.saturating_sub(SKEW).max(0)
 }
 
+/// The bytes as the container wrote them.
+fn mended(line: LineEnd, payload: Bytes) -> Bytes {
+    match line {
+        LineEnd::Kept => payload,
+        LineEnd::LostBefore => [&b"\n"[..], &payload].concat().into(),
+        LineEnd::LostHere => Bytes::from_static(b"\n"),
+    }
+}
+
 fn stream_name(stream: OutputStream) -> StreamName {
     match stream {
         OutputStream::Stdout => StreamName::Stdout,
@@ -647,6 +681,8 @@ mod tests {
         let whole = Plan { span: Span::Whole, trust: Trust::Found { before: 3 }, ..tail };
         for (plan, why, next) in [
             (tail, Why::Ended, Next::Pass(tail)),
+            (tail, Why::Broken, Next::Pass(tail)),
+            (Plan { trust: Trust::Lost, ..whole }, Why::Broken, Next::Pass(tail)),
             (tail, Why::MayMiss, Next::Pass(tail)),
             (tail, again, Next::Pass(decide)),
             (tail, Why::NotFound, Next::Pass(since)),

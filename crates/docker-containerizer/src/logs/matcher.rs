@@ -48,6 +48,9 @@ pub struct Mark {
     pub stamp: i128,
     /// How many frames of the stream had it, at least 1.
     pub count: u64,
+    /// Whether the frame was a piece of a line and not its end.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// What was delivered: the last frame of each stream, and which of the two was the last of all.
@@ -65,11 +68,23 @@ pub struct Marks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is new.
-    Deliver,
+    Deliver(LineEnd),
     /// It was delivered before.
     Skip,
     /// It cannot be told whether this frame is new; the pass must end.
     Doubtful,
+}
+
+/// Whether the engine kept the end of a line. The driver `local` of Docker 20.10 loses the line break behind the last
+/// piece of a line that is longer than 16 KiB; the next line, or a piece without a byte, shows that there was one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineEnd {
+    /// It did, as far as this frame shows.
+    Kept,
+    /// A line break is missing before the frame.
+    LostBefore,
+    /// The frame, which is empty, is a line break.
+    LostHere,
 }
 
 /// What is known of the last delivered frame before a pass begins.
@@ -148,17 +163,26 @@ impl Marks {
         Some((FrameId { stream, stamp: mark.stamp }, mark.count))
     }
 
-    fn advance(&mut self, frame: FrameId) {
-        let count = match self.of(frame.stream) {
-            Some(mark) if mark.stamp == frame.stamp => mark.count + 1,
-            _ => 1,
+    fn advance(&mut self, Seen { id: frame, payload }: Seen<'_>) -> LineEnd {
+        let before = self.of(frame.stream);
+        let (count, was_open) = match before {
+            Some(mark) if mark.stamp == frame.stamp => (mark.count + 1, false),
+            Some(mark) => (1, mark.open),
+            None => (1, false),
         };
-        let mark = Some(Mark { stamp: frame.stamp, count });
+        let mark = Some(Mark { stamp: frame.stamp, count, open: !payload.is_empty() && !payload.ends_with(b"\n") });
         match frame.stream {
             StreamName::Stdout => self.stdout = mark,
             StreamName::Stderr => self.stderr = mark,
         }
         self.last = Some(frame.stream);
+        if was_open {
+            LineEnd::LostBefore
+        } else if payload.is_empty() {
+            LineEnd::LostHere
+        } else {
+            LineEnd::Kept
+        }
     }
 }
 
@@ -223,10 +247,10 @@ impl Matcher {
     }
 
     fn deliver(&mut self, frame: Seen<'_>) -> Verdict {
-        self.marks.advance(frame.id);
+        let line = self.marks.advance(frame);
         self.state = State::Live;
         self.line(frame.id.stream).push(frame);
-        Verdict::Deliver
+        Verdict::Deliver(line)
     }
 
     fn line(&mut self, stream: StreamName) -> &mut Line {
@@ -255,7 +279,7 @@ impl Matcher {
 
 impl Line {
     fn push(&mut self, Seen { id, payload }: Seen<'_>) {
-        self.ended = payload.ends_with(b"\n");
+        self.ended = payload.is_empty() || payload.ends_with(b"\n");
         if self.ended || self.stamp != id.stamp {
             self.pieces.clear();
         }
@@ -338,7 +362,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(at, &id)| match matcher.judge(Seen { id, payload: &at.to_ne_bytes() }) {
-                Verdict::Deliver => 'd',
+                Verdict::Deliver(_) => 'd',
                 Verdict::Skip => 's',
                 Verdict::Doubtful => '?',
             })
@@ -351,7 +375,7 @@ mod tests {
 
     fn marks(delivered: &[FrameId]) -> Marks {
         let mut marks = Marks::default();
-        delivered.iter().for_each(|&frame| marks.advance(frame));
+        delivered.iter().for_each(|&id| drop(marks.advance(Seen { id, payload: b"piece" })));
         marks
     }
 
@@ -403,6 +427,26 @@ mod tests {
     }
 
     #[rstest::rstest]
+    #[case::lines(&[(1, "a\n"), (2, "\n"), (3, "b\n")], "kkk")]
+    #[case::the_engine_kept_the_end_of_a_long_line(&[(1, "a"), (1, "a\n"), (2, "b\n")], "kkk")]
+    #[case::it_did_not(&[(1, "a"), (1, "a"), (2, "b\n"), (3, "c\n")], "kkbk")]
+    #[case::two_long_lines(&[(1, "a"), (1, "a"), (2, "b"), (2, "b"), (3, "c\n")], "kkbkb")]
+    #[case::the_end_came_alone(&[(1, "a"), (1, ""), (2, "b\n")], "khk")]
+    #[case::no_end(&[(1, "a\n"), (2, "b")], "kk")]
+    fn a_line_break_that_the_engine_lost_is_put_back(#[case] frames: &[(i128, &str)], #[case] expected: &str) {
+        let mut marks = Marks::default();
+        let found: String = frames
+            .iter()
+            .map(|&(stamp, payload)| match marks.advance(Seen { id: out(stamp), payload: payload.as_bytes() }) {
+                LineEnd::Kept => 'k',
+                LineEnd::LostBefore => 'b',
+                LineEnd::LostHere => 'h',
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[rstest::rstest]
     #[case::a_line(&["a\n", "a\n"], Repeats::Possible, "d?")]
     #[case::another_line_of_the_same_moment(&["a\n", "b\n"], Repeats::Possible, "d?")]
     #[case::the_pieces_of_a_line(&["a", "b", "c\n"], Repeats::Possible, "ddd")]
@@ -417,7 +461,7 @@ mod tests {
         let verdicts: String = payloads
             .iter()
             .map(|payload| match matcher.judge(Seen { id: out(5), payload: payload.as_bytes() }) {
-                Verdict::Deliver => 'd',
+                Verdict::Deliver(_) => 'd',
                 Verdict::Skip => 's',
                 Verdict::Doubtful => '?',
             })
@@ -456,7 +500,7 @@ mod tests {
         fn each_frame_is_delivered_once(log in logs(), cut in 0usize..60) {
             let cut = cut.min(log.len());
             let read = |matcher: &mut Matcher, log: &[FrameId]| -> Vec<FrameId> {
-                let is_new = |&id: &FrameId| matcher.judge(Seen { id, payload: b"" }) == Verdict::Deliver;
+                let is_new = |&id: &FrameId| matches!(matcher.judge(Seen { id, payload: b"x" }), Verdict::Deliver(_));
                 log.iter().copied().filter(is_new).collect()
             };
             let mut first = Matcher::new(Marks::default(), Trust::Expected, None, Repeats::Impossible);
@@ -492,7 +536,7 @@ mod tests {
                 let mut matcher = matcher(marks, Trust::Expected, suspect);
                 for id in stream {
                     match matcher.judge(Seen { id, payload: b"line\n" }) {
-                        Verdict::Deliver => delivered.push(id),
+                        Verdict::Deliver(_) => delivered.push(id),
                         Verdict::Skip => {}
                         Verdict::Doubtful => { suspect = Some(id); break; }
                     }
@@ -507,7 +551,7 @@ mod tests {
         fn a_lost_cursor_delivers_what_is_left(log in logs(), cut in 1usize..60, gone in 1usize..60) {
             let cut = cut.min(log.len());
             let left = &log[(cut + gone).min(log.len())..];
-            let judge = |matcher: &mut Matcher, id| matcher.judge(Seen { id, payload: b"" });
+            let judge = |matcher: &mut Matcher, id| matcher.judge(Seen { id, payload: b"x" });
             let mut cursor = Matcher::new(Marks::default(), Trust::Expected, None, Repeats::Impossible);
             log[..cut].iter().for_each(|&frame| { judge(&mut cursor, frame); });
             let target = cursor.marks().target().unwrap();
@@ -516,7 +560,7 @@ mod tests {
             left.iter().for_each(|&frame| locator.see(frame));
             prop_assert_eq!(locator.found(), Trust::Lost);
             let mut rest = Matcher::new(cursor.marks(), Trust::Lost, None, Repeats::Impossible);
-            prop_assert!(left.iter().all(|&frame| judge(&mut rest, frame) == Verdict::Deliver));
+            prop_assert!(left.iter().all(|&frame| matches!(judge(&mut rest, frame), Verdict::Deliver(_))));
         }
     }
 }

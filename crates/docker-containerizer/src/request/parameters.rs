@@ -313,4 +313,18 @@ mod tests {
         assert!(applied("env", "MESOS_SANDBOX=/tmp").is_err());
         assert_eq!(*applied("env", "A=b=c").unwrap().env, ["A=b=c"]);
     }
+
+    #[test]
+    fn the_compatibility_page_lists_just_these_options() {
+        let page = include_str!("../../../../docs/compatibility.md");
+        let (_, section) = page.split_once("\n## Parameters\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let words = |text: &'static str| text.split('`').skip(1).step_by(2);
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let mut listed: Vec<_> = rows.flat_map(|row| words(row.split(" | ").next().unwrap())).collect();
+        listed.sort_unstable();
+        assert_eq!(listed, KNOWN);
+        let (_, refused) = section.split_once("take the container away from the agent:").unwrap();
+        assert_eq!(words(refused).collect::<Vec<_>>(), UNTRACKABLE);
+    }
 }

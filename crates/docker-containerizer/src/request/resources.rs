@@ -21,6 +21,10 @@ const LEAST_QUOTA: u64 = 1_000;
 /// The least memory that a container gets.
 const LEAST_MEMORY: Megabytes = Megabytes(32);
 
+/// More memory than any host has, in bytes: a limit that was set is taken back with it, since engines refuse -1 in an
+/// update ("Minimum memory limit allowed is 6MB").
+const BOUNDLESS: i64 = 1 << 62;
+
 /// The CPU and memory settings of one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Amounts {
@@ -28,7 +32,7 @@ pub(crate) struct Amounts {
     /// Microseconds of CPU time in a period; -1 for no quota where one must be taken back.
     pub(crate) cpu_quota: Option<i64>,
     pub(crate) memory_reservation: Option<i64>,
-    /// Bytes; -1 for no limit where one must be taken back.
+    /// Bytes; [`BOUNDLESS`] for no limit where one must be taken back.
     pub(crate) memory: Option<i64>,
     pub(crate) oom_score_adj: Option<i64>,
 }
@@ -77,15 +81,15 @@ pub(crate) fn update(
     host_memory: u64,
 ) -> Resources {
     let amounts = amounts(requests, limits, quota, host_memory);
-    let memory = amounts.memory.or((limits.mem == Some(Limit::Infinite)).then_some(-1));
+    let memory = amounts.memory.or((limits.mem == Some(Limit::Infinite)).then_some(BOUNDLESS));
     Resources {
         cpu_shares: amounts.cpu_shares,
         cpu_quota: amounts.cpu_quota.or((limits.cpus == Some(Limit::Infinite)).then_some(-1)),
         memory,
         memory_reservation: amounts.memory_reservation,
-        // A limit above the old swap limit is refused unless both change at once. The engine gives a new container
-        // twice its memory, and drops a -1 that comes with an amount of memory.
-        memory_swap: memory.map(|memory| if memory < 0 { -1 } else { memory.saturating_mul(2) }),
+        // A limit above the old swap limit is refused unless both change at once, and engines drop a -1 here. A new
+        // container gets twice its memory from the engine.
+        memory_swap: memory.map(|memory| memory.saturating_mul(2)),
         ..Resources::default()
     }
 }
@@ -180,7 +184,7 @@ mod tests {
     #[rstest::rstest]
     #[case::an_amount(limits(None, None), Some(64 * MB), Some(128 * MB))]
     #[case::a_limit(limits(None, Some(Limit::Finite(Megabytes(96)))), Some(96 * MB), Some(192 * MB))]
-    #[case::set_free(limits(None, Some(Limit::Infinite)), Some(-1), Some(-1))]
+    #[case::set_free(limits(None, Some(Limit::Infinite)), Some(BOUNDLESS), Some(i64::MAX))]
     fn an_update_moves_the_swap_limit_with_the_memory(
         #[case] limits: TaskLimits,
         #[case] memory: Option<i64>,

@@ -107,7 +107,9 @@ impl Engine {
 /// The frames of a log.
 ///
 /// Ends with `None` when the engine ended it properly; for a follow that means that the container ended, or was never
-/// started. A broken connection is an item `StreamBroken`, after which it ends. An error text that the engine wrote
+/// started. **A follow may lack the last lines all the same**: when the container ends while it is read, an engine 20.10
+/// was seen to close a follow before them, in some of a hundred on a busy host. A read without follow after the exit has
+/// them. A broken connection is an item `StreamBroken`, after which it ends. An error text that the engine wrote
 /// into the stream is an item `InStream`, after which more may come.
 ///
 /// # Cancel safety

@@ -233,7 +233,7 @@ impl Transport {
 
     /// Sends a request on a kept connection and reads the whole answer.
     pub(crate) async fn call(&self, call: &Call) -> Result<Answer, TransportError> {
-        if let Some(connection) = self.pool.take().await {
+        if let Some(connection) = self.pool.take() {
             match self.exchange(connection, call).await {
                 Err(error) if error.may_repeat(call.repeat) => {
                     tracing::debug!(

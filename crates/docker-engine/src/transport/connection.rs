@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::path::Path;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -71,10 +71,13 @@ impl Connection {
         self.driver.beside(answer).await
     }
 
-    /// Says whether the connection takes another request: it is alive, and the last answer was read to its end.
-    pub(super) async fn is_ready(&mut self) -> bool {
-        let ready = self.sender.ready();
-        self.driver.beside(ready).await.is_ok()
+    /// Says whether the connection takes another request at once: it is alive, the last answer was read to its end,
+    /// and the last request was written to its end.
+    pub(super) fn is_idle(&mut self) -> bool {
+        // Nothing is waited for, so nobody needs to be woken.
+        let mut cx = Context::from_waker(Waker::noop());
+        self.driver.poll(&mut cx);
+        self.driver.0.is_some() && matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Ok(())))
     }
 
     /// Takes the halves apart, for an answer that is read beside the driver.
@@ -99,11 +102,6 @@ impl Connection {
             });
         }
         sender
-    }
-
-    /// Says whether the connection has ended, as far as it was polled.
-    pub(super) fn is_closed(&self) -> bool {
-        self.driver.0.is_none() || self.sender.is_closed()
     }
 }
 

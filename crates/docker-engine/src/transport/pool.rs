@@ -26,19 +26,22 @@ impl Pool {
     }
 
     /// Takes the connection that was used last, if a live one is there.
-    pub(super) async fn take(&self) -> Option<Connection> {
-        loop {
-            let mut connection = self.pop()?;
-            // Polls the connection for the first time since it was put away, so that an end meanwhile shows.
-            if connection.is_ready().await {
+    pub(super) fn take(&self) -> Option<Connection> {
+        let mut idle = self.lock();
+        while let Some(Idle { mut connection, since }) = idle.pop() {
+            if since.elapsed() >= self.timeout {
+                // The others have been there for longer.
+                idle.clear();
+            } else if connection.is_idle() {
                 return Some(connection);
             }
         }
+        None
     }
 
-    /// Keeps a connection whose answer was read to its end.
-    pub(super) fn put(&self, connection: Connection) {
-        if connection.is_closed() {
+    /// Keeps a connection for the next call, unless it cannot take one at once.
+    pub(super) fn put(&self, mut connection: Connection) {
+        if !connection.is_idle() {
             return;
         }
         let mut idle = self.lock();
@@ -46,17 +49,6 @@ impl Pool {
         if idle.len() < self.most {
             idle.push(Idle { connection, since: Instant::now() });
         }
-    }
-
-    fn pop(&self) -> Option<Connection> {
-        let mut idle = self.lock();
-        let Idle { connection, since } = idle.pop()?;
-        if since.elapsed() < self.timeout {
-            return Some(connection);
-        }
-        // The others have been there for longer.
-        idle.clear();
-        None
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {

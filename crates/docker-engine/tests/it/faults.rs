@@ -285,3 +285,52 @@ async fn an_answer_that_is_no_json_or_no_http_is_a_protocol_error() {
         assert!(matches!(error.kind(), ErrorKind::Protocol { .. }), "{error}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_before_the_request_was_written_spoils_no_later_call() {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("engine.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(stream).lines();
+                let mut create = false;
+                while let Ok(Some(line)) = lines.next_line().await {
+                    create |= line.contains("/create?");
+                    if !line.is_empty() {
+                        continue;
+                    }
+                    let (status, body) = if create {
+                        ("400 Bad Request", r#"{"message":"too much"}"#)
+                    } else {
+                        ("200 OK", r#"{"ApiVersion":"1.41"}"#)
+                    };
+                    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                    lines.get_mut().write_all(answer.as_bytes()).await.unwrap();
+                    if create {
+                        // Neither reads the rest of the request nor closes.
+                        std::future::pending::<()>().await;
+                    }
+                }
+            });
+        }
+    });
+    let engine = Engine::connect(EngineOptions::new(&socket)).await.unwrap();
+    let mut body = CreateBody::default();
+    body.labels.insert("long".into(), "x".repeat(4 << 20));
+    let error = engine.create("c1", &body, SOON).await.unwrap_err();
+    assert_eq!(error.engine_message(), Some("too much"));
+    engine.ping(SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_are_kept_for_the_next_call() {
+    let scripted = ScriptedEngine::start(|_, _| answer("200 OK", "OK"));
+    let engine = connect(&scripted).await;
+    for _ in 0..20 {
+        engine.ping(SOON).await.unwrap();
+    }
+    assert!(scripted.seen().iter().all(|line| line.starts_with("0 ")), "{:?}", scripted.seen());
+}

@@ -116,16 +116,3 @@ async fn registry_credentials_decode_with_the_url_safe_alphabet() {
     })
     .await;
 }
-
-#[tokio::test]
-async fn connections_are_kept_for_the_next_call() {
-    with_engine("connections_are_kept_for_the_next_call", |lab| async move {
-        let counter = crate::support::ScriptedEngine::start(|_, _| crate::support::answer("200 OK", "OK"));
-        let engine = lab.connect(&counter.socket).await;
-        for _ in 0..20 {
-            engine.ping(SOON).await.unwrap();
-        }
-        assert!(counter.seen().iter().all(|line| line.starts_with("0 ")), "{:?}", counter.seen());
-    })
-    .await;
-}

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use docker_engine::{Credentials, ErrorKind, ImageRef, PullDeadlines, PullProgress};
 use rstest::rstest;
 
-use crate::support::{FakeRegistry, Lab, Login, Manners, SOON, with_engine};
+use crate::support::{FakeRegistry, Lab, Login, Manners, SOON, Stalled, with_engine};
 
 const DEADLINES: PullDeadlines = PullDeadlines { total: Some(SOON), inactivity: SOON };
 
@@ -111,6 +111,20 @@ async fn a_pull_without_progress_is_given_up() {
         let error = lab.engine.pull(&image, None, deadlines, |_| ()).await.unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::Timeout { after: total });
         assert_eq!(lab.engine.image_inspect(&image, SOON).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dropping_a_pull_cancels_it_in_the_engine() {
+    with_engine("dropping_a_pull_cancels_it_in_the_engine", |lab| async move {
+        let registry = FakeRegistry::start(Login::No, Manners::Drip, &lab.id).await;
+        let image = image(&lab, &registry, ":1");
+        let engine = lab.engine.clone();
+        let pull = tokio::spawn(async move { engine.pull(&image, None, DEADLINES, |_| ()).await });
+        registry.stalled(Stalled::Waiting).await;
+        pull.abort();
+        registry.stalled(Stalled::HungUp).await;
     })
     .await;
 }

@@ -177,6 +177,12 @@ impl LogFile {
         self.policy.is_due(self.size, self.at_line_end)
     }
 
+    /// Says whether what was appended ends with a whole line, or nothing was.
+    #[must_use]
+    pub fn is_at_line_end(&self) -> bool {
+        self.at_line_end
+    }
+
     /// Says how many of `bytes` belong into this file before it wants to be rotated. Never 0, except of none.
     ///
     /// For callers that append more than one line at a time: append that many, store the position, rotate, and go on

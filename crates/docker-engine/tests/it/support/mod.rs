@@ -9,5 +9,5 @@ mod script;
 
 pub(crate) use lab::{Lab, SOON, with_engine};
 pub(crate) use proxy::RecordingProxy;
-pub(crate) use registry::{FakeRegistry, Login, Manners};
+pub(crate) use registry::{FakeRegistry, Login, Manners, Stalled};
 pub(crate) use script::{Script, ScriptedEngine, answer};

@@ -1,13 +1,16 @@
 //! An image registry that serves one image of one layer, and writes down who asked.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::image::layer;
+use super::lab::SOON;
 
 /// Whether the registry wants a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(crate) enum Manners {
     Good,
     /// Sends the first bytes, and then nothing.
     Stall,
+    /// Sends the first bytes, and then one now and then: the engine notices only on a byte that it is not wanted.
+    Drip,
 }
 
 /// The registry. It ends when it is dropped.
@@ -33,11 +38,25 @@ pub(crate) struct FakeRegistry {
     pub(crate) port: u16,
     pub(crate) manifest_digest: String,
     authorizations: Arc<Mutex<Vec<String>>>,
+    /// How a layer that was not sent to its end goes on.
+    stalled: watch::Receiver<Stalled>,
     task: JoinHandle<()>,
+}
+
+/// What became of the layer that stalls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stalled {
+    /// Nobody asked for it.
+    NotYet,
+    /// The engine waits for the rest.
+    Waiting,
+    /// The engine has hung up.
+    HungUp,
 }
 
 #[derive(Debug)]
 struct Content {
+    stalled: watch::Sender<Stalled>,
     login: Login,
     manners: Manners,
     manifest: Vec<u8>,
@@ -48,7 +67,8 @@ struct Content {
 impl FakeRegistry {
     /// Starts a registry on a free port of this machine. `marker` makes its image one of its own.
     pub(crate) async fn start(login: Login, manners: Manners, marker: &str) -> Self {
-        let content = Arc::new(content(login, manners, marker));
+        let (sender, stalled) = watch::channel(Stalled::NotYet);
+        let content = Arc::new(content(login, manners, marker, sender));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let authorizations = Arc::new(Mutex::new(Vec::new()));
@@ -60,7 +80,15 @@ impl FakeRegistry {
                 connections.spawn(serve(stream, Arc::clone(&content), Arc::clone(&record)));
             }
         });
-        Self { port, manifest_digest, authorizations, task }
+        Self { port, manifest_digest, authorizations, stalled, task }
+    }
+
+    /// Waits until the stalling layer is that far.
+    pub(crate) async fn stalled(&self, expected: Stalled) {
+        let mut stalled = self.stalled.clone();
+        let seen =
+            tokio::time::timeout(SOON, stalled.wait_for(|stalled| *stalled == expected)).await.map(drop);
+        assert!(seen.is_ok(), "the layer is {:?}, not {expected:?}", *self.stalled.borrow());
     }
 
     /// Returns the `Authorization` headers that came, in order.
@@ -80,7 +108,7 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
-fn content(login: Login, manners: Manners, marker: &str) -> Content {
+fn content(login: Login, manners: Manners, marker: &str, stalled: watch::Sender<Stalled>) -> Content {
     let layer = layer(&format!("registry of {marker}"));
     let config = serde_json::json!({
         "architecture": "amd64", "os": "linux",
@@ -105,7 +133,7 @@ fn content(login: Login, manners: Manners, marker: &str) -> Content {
     .into_bytes();
     let manifest_digest = digest(&manifest);
     let blobs = vec![(digest(&config), config), (digest(&layer), layer)];
-    Content { login, manners, manifest, manifest_digest, blobs }
+    Content { stalled, login, manners, manifest, manifest_digest, blobs }
 }
 
 async fn serve(mut stream: TcpStream, content: Arc<Content>, record: Arc<Mutex<Vec<String>>>) {
@@ -115,6 +143,10 @@ async fn serve(mut stream: TcpStream, content: Arc<Content>, record: Arc<Mutex<V
         match stream.read(&mut buffer).await {
             Ok(count @ 1..) => request.extend_from_slice(&buffer[..count]),
             Ok(0) | Err(_) => return,
+        }
+        // The engine tries TLS first, and speaks plain HTTP at once when that is refused.
+        if request[0] == 0x16 {
+            return;
         }
     }
     let request = String::from_utf8_lossy(&request);
@@ -161,9 +193,21 @@ async fn serve(mut stream: TcpStream, content: Arc<Content>, record: Arc<Mutex<V
     if request.starts_with("HEAD") {
         return;
     }
-    if content.manners == Manners::Stall && body.len() > 100_000 {
+    if content.manners != Manners::Good && body.len() > 100_000 {
         let _ = stream.write_all(&body[..50_000]).await;
-        std::future::pending::<()>().await;
+        content.stalled.send_replace(Stalled::Waiting);
+        let (mut read, mut write) = stream.split();
+        match content.manners {
+            Manners::Drip => {
+                let mut every = tokio::time::interval(Duration::from_millis(50));
+                while write.write_all(&[0]).await.is_ok() {
+                    every.tick().await;
+                }
+            }
+            Manners::Stall | Manners::Good => drop(read.read(&mut buffer).await),
+        }
+        content.stalled.send_replace(Stalled::HungUp);
+        return;
     }
     let _ = stream.write_all(body).await;
 }

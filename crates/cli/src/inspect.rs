@@ -1,0 +1,78 @@
+//! `mesos-docker inspect`: all that is known of a task, in one JSON object.
+
+use mesos_proto::json::{Names, to_json_set};
+use serde_json::{Value, json};
+
+use crate::args::InspectArgs;
+use crate::failure::{Failure, chain};
+use crate::find::{self, KnownRun};
+use crate::out;
+use crate::pick::pick;
+use crate::redact::{hide_secret_variables, hide_secrets};
+use crate::runs::Ownership;
+use crate::setup::Setup;
+
+/// Prints what is known.
+pub(crate) async fn inspect(args: InspectArgs) -> Result<u8, Failure> {
+    let setup = Setup::new(&args.flags.0)?;
+    let runs = find::runs(&setup.work_dir);
+    runs.tell_broken();
+    let run = pick(&runs.known, &args.id)?;
+    let mut object = describe(run);
+    let container = container(&setup, run).await.unwrap_or_else(|failure| {
+        out::note(&format!("note the container is not shown: {}", failure.message()));
+        Value::Null
+    });
+    object["container"] = container;
+    out::pretty(&object)?;
+    Ok(0)
+}
+
+/// What the record says.
+fn describe(run: &KnownRun) -> Value {
+    let identity = &run.identity;
+    let owner = match run.owner {
+        Ownership::Owned(pid) => json!({"pid": pid}),
+        Ownership::Orphaned => Value::Null,
+    };
+    let status = find::terminal_status(&run.record);
+    let status = status.map(|status| without_secrets(to_json_set(&status, Names::V1)));
+    json!({
+        "task_id": identity.task_id,
+        "agent_id": identity.agent_id,
+        "framework_id": identity.framework_id,
+        "executor_id": identity.executor_id,
+        "container_id": identity.container_id,
+        "container_name": run.record.container_name,
+        "engine_id": run.record.engine_id,
+        "phase": run.record.phase,
+        "state": run.state().as_str_name(),
+        "owner": owner,
+        "started_at": run.record.started_at,
+        "kill": run.record.kill,
+        "sandbox": run.layout.sandbox().to_string_lossy(),
+        "task_info": run.info.as_ref().map(|info| without_secrets(to_json_set(info, Names::V1))),
+        "terminal_status": status,
+    })
+}
+
+/// A message's JSON form without the values of secrets.
+fn without_secrets(mut json: Value) -> Value {
+    hide_secrets(&mut json);
+    json
+}
+
+/// The engine's inspection, if the container is there.
+async fn container(setup: &Setup, run: &KnownRun) -> Result<Value, Failure> {
+    let engine = setup.engine().await?;
+    let id = run.record.engine_id.as_deref().unwrap_or(&run.record.container_name);
+    let inspection =
+        engine.inspect(id, engine.deadlines().inspect).await.map_err(|error| Failure::ours(chain(&error)))?;
+    let Some(inspection) = inspection else { return Ok(Value::Null) };
+    let mut container = serde_json::from_slice(&inspection.raw)
+        .map_err(|error| Failure::of("the engine's answer is no JSON", &error))?;
+    if let Some(info) = &run.info {
+        hide_secret_variables(&mut container, info);
+    }
+    Ok(container)
+}

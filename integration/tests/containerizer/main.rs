@@ -1,0 +1,14 @@
+//! The containerizer and the supervisor in-process, on a real engine. Where a test asserts what a test of the C++
+//! project asserts, its doc names that; `docs/peer-tests.md` lists all of them.
+
+mod command;
+mod faults;
+mod images;
+mod kill;
+mod launch;
+mod limits;
+mod network;
+mod outside;
+mod recovery;
+mod usage;
+mod volumes;
