@@ -186,7 +186,8 @@ async fn a_log_that_was_replaced_while_nobody_was_there_is_not_followed_on_adopt
 async fn a_relative_volume_through_a_planted_symlink_is_refused() -> Result<()> {
     let engine = require_engine!(Ok(()));
     let scope = TestScope::new(&engine).await?;
-    let rig = Rig::new(engine.socket(), &scope.agent_id(), &scope.subdir("w")?, RigOptions::default()).await?;
+    let rig =
+        Rig::new(engine.socket(), &scope.agent_id(), &scope.subdir("w")?, RigOptions::default()).await?;
     let host = scope.subdir("host")?;
     let victim = Victim::new(&scope, "host/file")?;
     for (round, path) in ["data", "data/sub", "data/file"].into_iter().enumerate() {
@@ -196,7 +197,8 @@ async fn a_relative_volume_through_a_planted_symlink_is_refused() -> Result<()> 
             host_path: Some(path.into()),
             ..Default::default()
         };
-        let task = Task::shell("echo overwritten > /mounted/file; echo overwritten > /mounted").volume(volume);
+        let task =
+            Task::shell("echo overwritten > /mounted/file; echo overwritten > /mounted").volume(volume);
         let labels = Labels {
             identity: rig.identity(&task)?,
             work_dir: rig.work_dir().to_owned(),
@@ -258,7 +260,8 @@ async fn the_command_line_reads_no_file_of_the_host_through_a_sandbox() -> Resul
                 .stderr(Stdio::piped())
                 .spawn()?;
             // A reader that opens the FIFO would wait for ever.
-            let ended = tokio::time::timeout(SOON, tokio::task::spawn_blocking(|| child.wait_with_output())).await;
+            let ended =
+                tokio::time::timeout(SOON, tokio::task::spawn_blocking(|| child.wait_with_output())).await;
             let output = ended.with_context(|| format!("{trick:?}: logs does not end"))???;
             println!("{trick:?}: {} {}", output.status, String::from_utf8_lossy(&output.stderr).trim_end());
             anyhow::Ok(String::from_utf8_lossy(&output.stdout).into_owned())

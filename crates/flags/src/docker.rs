@@ -158,7 +158,9 @@ impl DockerSettings {
                 max_size: values.parsed("docker_log_max_size", log_size)?,
                 max_files: values.required("docker_log_max_files", |text| count(text, 1..=1000))?.get(),
                 driver_max_size: values.required("docker_log_driver_max_size", log_size)?,
-                driver_max_files: values.required("docker_log_driver_max_files", |text| count(text, 1..=1000))?.get(),
+                driver_max_files: values
+                    .required("docker_log_driver_max_files", |text| count(text, 1..=1000))?
+                    .get(),
                 drain: values.required("docker_log_drain_timeout", deadline)?,
             },
             docker_max_parallel_launches: values

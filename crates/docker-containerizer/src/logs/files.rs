@@ -140,7 +140,10 @@ impl LogFiles {
             let file = self.file(piece.chunk.stream);
             if let RotateOutcome::Replaced { found } = file.rotate()? {
                 tracing::warn!(path = %file.path().display(), ?found, "a log file was replaced from inside the task");
-                append_line(file, &format!("output is missing here: the task put something else in its place ({found:?})"))?;
+                append_line(
+                    file,
+                    &format!("output is missing here: the task put something else in its place ({found:?})"),
+                )?;
             }
             self.advance(None);
             self.persist()?;

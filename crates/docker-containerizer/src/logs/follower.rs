@@ -290,7 +290,11 @@ impl Follower {
         let before = self.files.cursors().marks;
         match self.read(plan, stopped).await {
             Err(error) if self.files.cursors().marks != before => {
-                tracing::debug!(container = self.id, error = crate::chain(&error), "a read of the log broke off");
+                tracing::debug!(
+                    container = self.id,
+                    error = crate::chain(&error),
+                    "a read of the log broke off"
+                );
                 Ok(PassEnd { why: Why::Broken, brought: true })
             }
             result => result,

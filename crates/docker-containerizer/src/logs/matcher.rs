@@ -170,7 +170,8 @@ impl Marks {
             Some(mark) => (1, mark.open),
             None => (1, false),
         };
-        let mark = Some(Mark { stamp: frame.stamp, count, open: !payload.is_empty() && !payload.ends_with(b"\n") });
+        let mark =
+            Some(Mark { stamp: frame.stamp, count, open: !payload.is_empty() && !payload.ends_with(b"\n") });
         match frame.stream {
             StreamName::Stdout => self.stdout = mark,
             StreamName::Stderr => self.stderr = mark,
@@ -375,7 +376,9 @@ mod tests {
 
     fn marks(delivered: &[FrameId]) -> Marks {
         let mut marks = Marks::default();
-        delivered.iter().for_each(|&id| drop(marks.advance(Seen { id, payload: b"piece" })));
+        for &id in delivered {
+            marks.advance(Seen { id, payload: b"piece" });
+        }
         marks
     }
 
@@ -433,14 +436,19 @@ mod tests {
     #[case::two_long_lines(&[(1, "a"), (1, "a"), (2, "b"), (2, "b"), (3, "c\n")], "kkbkb")]
     #[case::the_end_came_alone(&[(1, "a"), (1, ""), (2, "b\n")], "khk")]
     #[case::no_end(&[(1, "a\n"), (2, "b")], "kk")]
-    fn a_line_break_that_the_engine_lost_is_put_back(#[case] frames: &[(i128, &str)], #[case] expected: &str) {
+    fn a_line_break_that_the_engine_lost_is_put_back(
+        #[case] frames: &[(i128, &str)],
+        #[case] expected: &str,
+    ) {
         let mut marks = Marks::default();
         let found: String = frames
             .iter()
-            .map(|&(stamp, payload)| match marks.advance(Seen { id: out(stamp), payload: payload.as_bytes() }) {
-                LineEnd::Kept => 'k',
-                LineEnd::LostBefore => 'b',
-                LineEnd::LostHere => 'h',
+            .map(|&(stamp, payload)| {
+                match marks.advance(Seen { id: out(stamp), payload: payload.as_bytes() }) {
+                    LineEnd::Kept => 'k',
+                    LineEnd::LostBefore => 'b',
+                    LineEnd::LostHere => 'h',
+                }
             })
             .collect();
         assert_eq!(found, expected);
