@@ -1,7 +1,6 @@
 //! A second process takes over: `mesos-docker run` is killed with SIGKILL at any moment, and its successor tells what
 //! is still to be told, goes on with the output exactly where it ended, and finishes a kill that was under way.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -225,12 +224,16 @@ async fn a_kill_during_the_launch_leaves_nothing() -> Result<()> {
         let layout = run.layout().await?;
         run.kill()?;
         let rig = successor(&scope, &work_dir).await?;
-        // The proxy says that the engine was asked, not that it has acted; a create is looked for until it is there.
+        // The proxy says that the engine was asked, not that it has acted, and a list shows a container before its create
+        // has ended: it is there when it can be inspected.
         if path.ends_with("create") {
-            let found = eventually("the container", SOON, async || {
-                Ok(rig.containerizer().recover(rig.work_dir(), &BTreeSet::new()).await?.pop())
-            });
-            found.await?;
+            let id = layout.sandbox().file_name().and_then(|id| id.to_str()).context("a container id")?;
+            let look = format!("/containers/mesos-{}-{id}/json", scope.agent_id());
+            let mut client = scope.client().await?;
+            eventually("the container", SOON, async || {
+                Ok((client.get(&look).await?.status() == 200).then_some(()))
+            })
+            .await?;
         }
         let mut adopted = rig.adopt(layout).await?;
         let ended = adopted.ended().await?;

@@ -37,7 +37,7 @@ pub struct Settings {
     pub request: RequestSettings,
     /// How the sandbox's log files are kept.
     pub logs: LogSettings,
-    /// How long the end of a log may take to be read after the exit.
+    /// How long nothing of the end of a log may be read after the exit.
     pub drain_deadline: Duration,
     /// How long the engine may take to tell an exit code after the process was seen gone.
     pub exit_deadline: Duration,

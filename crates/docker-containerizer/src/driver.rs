@@ -303,6 +303,7 @@ impl Driver {
             tap,
             file_size,
             drain_deadline: self.shared.settings.drain_deadline,
+            progress: Arc::default(),
         };
         self.shared.tasks.spawn(async move {
             // The driver may be gone when a runtime shuts down.

@@ -28,7 +28,7 @@ fn variable(name: &str, value: &Value, path: &JsonPath) -> Result<(String, Strin
         Value::Object(members) if members.contains_key("secret") => {
             return Err(path.error(Problem::Refused {
                 what: "variables from secrets are not supported yet",
-                remedy: "put the value into env or a fetched file",
+                remedy: "put the value into env or a mounted file",
             }));
         }
         Value::Number(_) | Value::Bool(_) => return Err(wrong_type(path, "a string in quotes", value)),

@@ -79,7 +79,7 @@ pub(crate) const APP: Schema = Schema {
         field("executor", Read),
         field(
             "secrets",
-            Refused("secrets are not supported yet", "put the value into env or a fetched file"),
+            Refused("secrets are not supported yet", "put the value into env or a mounted file"),
         ),
         field("residency", Refused("resident tasks are not supported yet", "use a host path volume")),
         field("storeUrls", Refused("the artifact store no longer exists", "use fetch")),

@@ -137,7 +137,7 @@ fn ids_commands_and_variables() {
         (json!({ "env": { "": "" } }), "$.env[\"\"]: the name of a variable must not be empty or have a ="),
         (
             json!({ "env": { "S": { "secret": "s" } } }),
-            "$.env.S: variables from secrets are not supported yet; put the value into env or a fetched file",
+            "$.env.S: variables from secrets are not supported yet; put the value into env or a mounted file",
         ),
         (json!({ "env": { "Z": "a\u{0}b" } }), "$.env.Z: a NUL character cannot be passed to a process"),
         (
@@ -185,7 +185,7 @@ fn what_is_not_supported_is_refused_by_name() {
     check(&[
         (
             json!({ "secrets": { "s": { "source": "/s" } } }),
-            "$.secrets: secrets are not supported yet; put the value into env or a fetched file",
+            "$.secrets: secrets are not supported yet; put the value into env or a mounted file",
         ),
         (
             json!({ "residency": { "taskLostBehavior": "WAIT_FOREVER" } }),

@@ -76,7 +76,11 @@ impl Pulls {
         } else {
             format!("{}: {}", line.layer, line.status)
         };
-        crate::out::note(&format!("pull {what} ({:.1} of {:.1} MB)", megabytes(current), megabytes(total)));
+        let bytes = match total {
+            0 => String::new(),
+            total => format!(" ({:.1} of {:.1} MB)", megabytes(current), megabytes(total)),
+        };
+        crate::out::note(&format!("pull {what}{bytes}"));
     }
 }
 

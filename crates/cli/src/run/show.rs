@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use docker_containerizer::logs::{LogChunk, StreamName};
-use docker_containerizer::{Ending, Limitation, LogsEnd, Running, Termination};
+use docker_containerizer::{Limitation, LogsEnd, Running, Termination};
 use mesos_proto::v1::{self, TaskState};
 use task_supervisor::Update;
 
@@ -158,16 +158,10 @@ impl Show {
     }
 }
 
-/// What the definition's author can do about an end, where something is known.
+/// What the definition's author can do about an end, where the status does not say it already.
 fn hint(termination: &Termination) -> Option<&'static str> {
-    match (&termination.ending, termination.limitation) {
-        (_, Some(Limitation::Memory(Some(_)))) => Some("give the task more memory: mem in its definition"),
-        (Ending::LaunchFailed(failure), _) if failure.phase() == "pull" => Some(
-            "check the image's name and tag, and that this machine's Docker Engine reaches its registry and may read it",
-        ),
-        (Ending::LaunchFailed(failure), _) if matches!(failure.docker_run_code(), 126 | 127) => {
-            Some("the command must be a program in the image, by its path or on the image's PATH")
-        }
+    match termination.limitation {
+        Some(Limitation::Memory(Some(_))) => Some("give the task more memory: mem in its definition"),
         _ => None,
     }
 }
@@ -239,7 +233,7 @@ fn print_line(value: &serde_json::Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use docker_containerizer::{Exit, Failure};
+    use docker_containerizer::{Ending, Exit, Failure};
     use mesos_types::Megabytes;
 
     #[test]
@@ -249,8 +243,7 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(Ending::LaunchFailed(Failure::new("pull", "no such image")), None, Some("image's name"))]
-    #[case(Ending::LaunchFailed(Failure::new("start", "not found").exit_code(127)), None, Some("PATH"))]
+    #[case(Ending::LaunchFailed(Failure::new("pull", "no such image")), None, None)]
     #[case(Ending::LaunchFailed(Failure::new("create", "conflict").exit_code(125)), None, None)]
     #[case(Ending::Exited(Exit::Code(137)), Some(Limitation::Memory(Some(Megabytes(32)))), Some("mem"))]
     #[case(Ending::Exited(Exit::Code(3)), None, None)]

@@ -395,6 +395,6 @@ async fn an_absent_image_fails_with_the_engines_sentence_and_a_hint() {
     assert_eq!(said.code, Some(125), "{said:?}");
     let failed: Vec<_> = said.err.lines().filter(|line| line.starts_with("TASK_FAILED")).collect();
     assert!(failed.len() == 1 && failed[0].contains("127.0.0.1:1/absent"), "{said:?}");
-    assert!(said.err.contains("\nhint ") && !said.err.contains("panicked"), "{said:?}");
+    assert!(said.err.contains("(hint: ") && !said.err.contains("panicked"), "{said:?}");
     scope.assert_clean().await.expect("clean");
 }

@@ -11,6 +11,8 @@
 //!   └── any pass that ended, or saw a frame that may be sent again or not follow the one before
 //! ```
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +53,10 @@ const END_OF_FOLLOW: Duration = Duration::from_secs(2);
 /// How long the engine may send nothing while it reads out a log that does not grow.
 const READ_INACTIVITY: Duration = Duration::from_secs(30);
 
+/// How many drain deadlines the end of a log may take that is being read: a sandbox that is full makes the same frames
+/// be read again.
+const LONGEST_DRAIN: u32 = 10;
+
 /// The pauses between passes that brought nothing.
 const BACKOFF: [Duration; 5] = [
     Duration::from_millis(50),
@@ -82,8 +88,10 @@ pub(crate) struct Follower {
     pub(crate) tap: Option<LogTap>,
     /// The size of the engine's log files, in bytes.
     pub(crate) file_size: u64,
-    /// How long the last pass may take, and how long a sandbox that cannot be written to is retried, after the exit.
+    /// How long nothing may be read or written after the exit; a long log that is read out may take longer.
     pub(crate) drain_deadline: Duration,
+    /// How many frames were read, and written where they were new.
+    pub(crate) progress: Arc<AtomicU64>,
 }
 
 /// What a reader leaves behind.
@@ -200,10 +208,24 @@ impl Follower {
             }
             pause(failures, stopped).await;
         }
-        match timeout(self.drain_deadline, self.close_tail(plan, stopped)).await {
-            Ok(()) => self.finish(),
-            Err(_) => {
-                tracing::warn!(container = self.id, "the end of the log could not be read in time");
+        let progress = self.progress.clone();
+        let patience = self.drain_deadline;
+        let closed = {
+            let mut tail = std::pin::pin!(self.close_tail(plan, stopped));
+            within_progress(patience, &progress, &mut tail).await
+        };
+        match closed {
+            Some(()) => self.finish(),
+            None => {
+                let line = "output is missing here: the engine's log could not be read to its end in time";
+                tracing::warn!(container = self.id, "{line}");
+                if let Err(error) = blocking(|| self.files.remark(line)) {
+                    tracing::warn!(
+                        container = self.id,
+                        error = crate::chain(&error),
+                        "the gap could not be marked"
+                    );
+                }
                 LogsEnd::Incomplete
             }
         }
@@ -268,6 +290,7 @@ impl Follower {
         while let Some(next) = log.next_frame().await {
             // A read that broke says nothing.
             let next = next?;
+            self.progress.fetch_add(1, Ordering::Relaxed);
             locator.see(FrameId { stream: stream_name(next.stream), stamp: next.stamp.as_nanos() });
         }
         let trust = locator.found();
@@ -318,6 +341,7 @@ impl Follower {
             let mut pieces = Vec::new();
             let read = reader.batch(self, stopped).await?;
             let received = lag::now();
+            let frames = u64::try_from(read.frames.len()).unwrap_or(u64::MAX);
             let mut ended = read.ended.then_some(Why::Ended);
             for frame in read.frames {
                 let Some(stamp) = frame.stamp else { continue };
@@ -341,6 +365,7 @@ impl Follower {
             }
             brought |= !pieces.is_empty();
             self.write(pieces, &mut reader.persist_at).await?;
+            self.progress.fetch_add(frames, Ordering::Relaxed);
             if let Some(why) = ended {
                 self.persist().await?;
                 // A read that came to its end and not to the last delivered frame did not find it.
@@ -644,6 +669,24 @@ fn backoff(failures: usize) -> Duration {
     BACKOFF[failures.saturating_sub(1).min(BACKOFF.len() - 1)]
 }
 
+/// Lets `work` go on for as long as it counts something in every `patience`, up to [`LONGEST_DRAIN`] of them.
+async fn within_progress<T>(
+    patience: Duration,
+    count: &AtomicU64,
+    work: &mut (impl Future<Output = T> + Unpin),
+) -> Option<T> {
+    for _ in 0..LONGEST_DRAIN {
+        let before = count.load(Ordering::Relaxed);
+        if let Ok(done) = timeout(patience, &mut *work).await {
+            return Some(done);
+        }
+        if count.load(Ordering::Relaxed) == before {
+            return None;
+        }
+    }
+    None
+}
+
 /// Waits before the next pass, or until the container is stopped.
 async fn pause(failures: usize, stopped: &mut watch::Receiver<bool>) {
     if failures == 0 {
@@ -700,6 +743,30 @@ mod tests {
         ] {
             assert_eq!(plan.after(end(why)), next, "{plan:?} {why:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_goes_on_is_waited_for_and_work_that_hangs_is_not() {
+        const STEP: Duration = Duration::from_millis(10);
+        let count = AtomicU64::new(0);
+        let mut busy = std::pin::pin!(async {
+            for _ in 0..50 {
+                tokio::time::sleep(STEP).await;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        assert_eq!(within_progress(STEP * 8, &count, &mut busy).await, Some(()));
+        let mut hung = std::pin::pin!(std::future::pending::<()>());
+        assert_eq!(within_progress(STEP, &count, &mut hung).await, None);
+        let began = Instant::now();
+        let mut endless = std::pin::pin!(async {
+            loop {
+                tokio::time::sleep(STEP).await;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        assert_eq!(within_progress::<()>(STEP * 2, &count, &mut endless).await, None);
+        assert!(began.elapsed() <= STEP * 2 * (LONGEST_DRAIN + 1));
     }
 
     #[test]
