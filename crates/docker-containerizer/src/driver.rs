@@ -161,8 +161,15 @@ impl Driver {
         let log_config = request.body.host_config.log_config.as_ref();
         let max_size = log_config.and_then(|log| log.config.get("max-size"));
         let file_size = crate::request::file_size(max_size.map(String::as_str));
-        let (stopped, logs) = self.follow(&engine_id, files, tap, source, file_size);
-        let inspection = self.through(launcher.inspect_patiently(&engine_id)).await;
+        // TASK_RUNNING waits for the inspection, and the log keeps until it is read; an attached stream does not.
+        let inspect = launcher.inspect_patiently(&engine_id);
+        let (inspection, (stopped, logs)) = if matches!(source, Source::Log) {
+            let inspection = self.through(inspect).await;
+            (inspection, self.follow(&engine_id, files, tap, source, file_size))
+        } else {
+            let following = self.follow(&engine_id, files, tap, source, file_size);
+            (self.through(inspect).await, following)
+        };
         let watched = match inspection {
             Ok(Some(inspection)) => self.watch(&inspection, stopped, logs),
             Ok(None) => Watched {
@@ -296,6 +303,8 @@ impl Driver {
     ) -> (watch::Sender<bool>, oneshot::Receiver<Drained>) {
         let (stopped, is_stopped) = watch::channel(false);
         let (drained, logs) = oneshot::channel();
+        // A log of which another process read the beginning may have been rotated before.
+        let logged = if files.cursors().marks.last.is_some() { file_size } else { 0 };
         let follower = Follower {
             engine: self.shared.engine.clone(),
             id: engine_id.to_owned(),
@@ -303,6 +312,7 @@ impl Driver {
             tap,
             file_size,
             drain_deadline: self.shared.settings.drain_deadline,
+            logged,
             progress: Arc::default(),
         };
         self.shared.tasks.spawn(async move {

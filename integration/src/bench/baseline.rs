@@ -25,19 +25,21 @@ struct Clients {
 }
 
 /// Makes the baseline on the engine at `socket`; its containers carry the label of the scope.
-pub fn side(socket: &Path, scope: &str) -> Side {
+pub fn side(socket: &Path, scope: &str, sandbox: &Path) -> Side {
     let clients = Arc::new(Clients { socket: socket.to_owned(), free: Mutex::default() });
-    let scope = scope.to_owned();
+    let (scope, sandbox) = (scope.to_owned(), sandbox.to_owned());
     Side {
         name: "bare API",
-        launch: Arc::new(move |network| Box::pin(launch(Arc::clone(&clients), create_body(network, &scope)))),
+        launch: Arc::new(move |network| {
+            Box::pin(launch(Arc::clone(&clients), create_body(network, &scope, &sandbox)))
+        }),
         concurrencies: CONCURRENCIES.to_vec(),
     }
 }
 
 /// Returns the create request of one container. It says what any launch of ours says too: labels, a network, a log
-/// driver with caps, limits of memory and cpu.
-fn create_body(network: Network, scope: &str) -> Value {
+/// driver with caps, limits of memory and cpu, the mount of a sandbox.
+fn create_body(network: Network, scope: &str, sandbox: &Path) -> Value {
     json!({
         "Image": TestImage::Busybox.reference(),
         "Cmd": ["sleep", "1000"],
@@ -47,6 +49,7 @@ fn create_body(network: Network, scope: &str) -> Value {
             "LogConfig": { "Type": "local", "Config": { "max-size": "10m", "max-file": "2" } },
             "Memory": 64 * 1024 * 1024,
             "CpuShares": 102,
+            "Mounts": [{ "Type": "bind", "Source": sandbox, "Target": "/mnt/mesos/sandbox" }],
         },
     })
 }

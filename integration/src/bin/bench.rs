@@ -55,7 +55,8 @@ async fn launch_sides(scope: &TestScope, at_once: u16) -> Result<Vec<Side>> {
     let socket = scope.engine().socket();
     let work_dir = scope.subdir("work")?;
     let ours = ours::side(socket, scope.id(), &work_dir, usize::from(at_once)).await?;
-    Ok(vec![baseline::side(socket, scope.id()), ours])
+    let sandbox = scope.subdir("sandbox")?;
+    Ok(vec![baseline::side(socket, scope.id(), &sandbox), ours])
 }
 
 async fn run_launch(arguments: &LaunchArgs) -> Result<ExitCode> {

@@ -53,6 +53,10 @@ const END_OF_FOLLOW: Duration = Duration::from_secs(2);
 /// How long the engine may send nothing while it reads out a log that does not grow.
 const READ_INACTIVITY: Duration = Duration::from_secs(30);
 
+/// How long a stream may be silent after output before it is asked for again, once. Docker 20.10 can leave its reader
+/// with the wrong file after a rotation, where it waits for ever while the log grows.
+const QUIET: Duration = Duration::from_secs(2);
+
 /// How many drain deadlines the end of a log may take that is being read: a sandbox that is full makes the same frames
 /// be read again.
 const LONGEST_DRAIN: u32 = 10;
@@ -90,6 +94,8 @@ pub(crate) struct Follower {
     pub(crate) file_size: u64,
     /// How long nothing may be read or written after the exit; a long log that is read out may take longer.
     pub(crate) drain_deadline: Duration,
+    /// The size of the engine's log at most, in bytes: below the size of one file it was never rotated.
+    pub(crate) logged: u64,
     /// How many frames were read, and written where they were new.
     pub(crate) progress: Arc<AtomicU64>,
 }
@@ -335,14 +341,24 @@ impl Follower {
             (_, Span::Whole) | (None, _) => Reach::All,
         };
         let log = self.engine.logs(&self.id, &request(plan.follow, reach), self.head_deadline()).await?;
-        let mut reader = Reader { stream: log_frames(log), persist_at: None, give_up_at: None, failed: None };
+        let mut reader = Reader {
+            stream: log_frames(log),
+            persist_at: None,
+            give_up_at: None,
+            quiet_at: None,
+            failed: None,
+        };
         let (mut brought, mut is_empty) = (false, true);
         loop {
             let mut pieces = Vec::new();
             let read = reader.batch(self, stopped).await?;
             let received = lag::now();
             let frames = u64::try_from(read.frames.len()).unwrap_or(u64::MAX);
-            let mut ended = read.ended.then_some(Why::Ended);
+            let mut ended = match (read.ended, read.is_quiet) {
+                (_, true) => Some(Why::MayMiss),
+                (true, false) => Some(Why::Ended),
+                (false, false) => None,
+            };
             for frame in read.frames {
                 let Some(stamp) = frame.stamp else { continue };
                 let id = FrameId { stream: frame.stream, stamp };
@@ -364,6 +380,11 @@ impl Follower {
                 }
             }
             brought |= !pieces.is_empty();
+            if !pieces.is_empty() {
+                self.logged = pieces.iter().map(logged_at_most).fold(self.logged, u64::saturating_add);
+                let is_rotated = self.logged >= self.file_size;
+                reader.quiet_at = (plan.follow == Follow::Yes && is_rotated).then(|| Instant::now() + QUIET);
+            }
             self.write(pieces, &mut reader.persist_at).await?;
             self.progress.fetch_add(frames, Ordering::Relaxed);
             if let Some(why) = ended {
@@ -432,7 +453,8 @@ impl Follower {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), PassError> {
         let frames = std::pin::pin!(attached_frames(stream));
-        let mut reader = Reader { stream: frames, persist_at: None, give_up_at: None, failed: None };
+        let mut reader =
+            Reader { stream: frames, persist_at: None, give_up_at: None, quiet_at: None, failed: None };
         loop {
             let read = reader.batch(self, stopped).await?;
             let ended = read.ended;
@@ -506,6 +528,8 @@ struct Reader<S> {
     persist_at: Option<Instant>,
     /// When a stream that does not end after the exit is given up.
     give_up_at: Option<Instant>,
+    /// When a stream that fell silent is asked for again.
+    quiet_at: Option<Instant>,
     /// Why the stream broke, behind the frames of the last batch.
     failed: Option<EngineError>,
 }
@@ -513,6 +537,7 @@ struct Reader<S> {
 struct Batch {
     frames: Vec<Frame>,
     ended: bool,
+    is_quiet: bool,
 }
 
 impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
@@ -537,10 +562,13 @@ impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
                     follower.persist().await?;
                 }
                 () = sleep_until(self.give_up_at.unwrap_or(far)), if self.give_up_at.is_some() => break None,
+                () = sleep_until(self.quiet_at.unwrap_or(far)), if self.quiet_at.is_some() => {
+                    return Ok(Batch { frames: Vec::new(), ended: true, is_quiet: true });
+                }
                 Ok(()) = stopped.changed(), if self.give_up_at.is_none() => {}
             }
         };
-        let mut batch = Batch { frames: Vec::new(), ended: false };
+        let mut batch = Batch { frames: Vec::new(), ended: false, is_quiet: false };
         let mut size = 0;
         let mut next = first;
         loop {
@@ -647,6 +675,11 @@ fn since(target: FrameId, suspect: Option<FrameId>) -> i64 {
     let stamp = suspect.map_or(target.stamp, |suspect| suspect.stamp.min(target.stamp));
     let seconds = i64::try_from(stamp.div_euclid(1_000_000_000)).unwrap_or(0);
     seconds.saturating_sub(SKEW).max(0)
+}
+
+/// How many bytes a frame takes in the engine's log at most: JSON writes a byte as six, and its own around them.
+fn logged_at_most(piece: &Piece) -> u64 {
+    u64::try_from(piece.chunk.bytes.len()).unwrap_or(u64::MAX).saturating_mul(6).saturating_add(256)
 }
 
 /// The bytes as the container wrote them.
