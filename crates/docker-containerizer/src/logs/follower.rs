@@ -16,39 +16,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use docker_engine::{
-    AttachReader, Engine, EngineError, ErrorKind, Follow, LogReader, LogRequest, OutputStream, Terminal,
-};
-use futures_util::{FutureExt, Stream, StreamExt, stream};
+use docker_engine::{AttachReader, Engine, EngineError, Follow, LogRequest, Terminal};
 use sandbox::SandboxError;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::Instant;
 
 use super::files::{LogChunk, LogFiles, LogTap, Piece};
 use super::lag::{self, LagWatch};
-use super::matcher::{FrameId, LineEnd, Locator, Matcher, Repeats, Seen, StreamName, Trust, Verdict};
+use super::matcher::{FrameId, LineEnd, Locator, Matcher, Repeats, Seen, Trust, Verdict};
+use super::patience::{backoff, pause, within_progress};
+use super::plan::{Next, PassEnd, Plan, Span, Why, since};
+use super::reader::{Frame, Reader, attached_frames, log_frames, stream_name};
 use crate::blocking::blocking;
 use crate::termination::LogsEnd;
-
-/// How much is read before it is written, in bytes.
-const BATCH_BYTES: usize = 256 * 1024;
-
-/// How many frames are read before they are written.
-const BATCH_FRAMES: usize = 512;
 
 /// How many of the last frames a pass asks for that expects to be near the end: more than the engine and the socket hold
 /// between the log and us.
 const TAIL_FRAMES: u64 = 8192;
 
-/// How far apart the stamps of two neighbouring frames may be in the wrong order, in seconds: the engine's goroutines
-/// stamp the two streams before they queue for the log.
-const SKEW: i64 = 2;
-
 /// How long the stored cursor may be behind the files.
 const PERSIST_AFTER: Duration = Duration::from_millis(500);
-
-/// How long a following stream may take to end after the container stopped, before it is left for the last pass.
-const END_OF_FOLLOW: Duration = Duration::from_secs(2);
 
 /// How long the engine may send nothing while it reads out a log that does not grow.
 const READ_INACTIVITY: Duration = Duration::from_secs(30);
@@ -56,19 +43,6 @@ const READ_INACTIVITY: Duration = Duration::from_secs(30);
 /// How long a stream may be silent after output before it is asked for again, once. Docker 20.10 can leave its reader
 /// with the wrong file after a rotation, where it waits for ever while the log grows.
 const QUIET: Duration = Duration::from_secs(2);
-
-/// How many drain deadlines the end of a log may take that is being read: a sandbox that is full makes the same frames
-/// be read again.
-const LONGEST_DRAIN: u32 = 10;
-
-/// The pauses between passes that brought nothing.
-const BACKOFF: [Duration; 5] = [
-    Duration::from_millis(50),
-    Duration::from_millis(200),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-];
 
 /// Where a container's output comes from.
 #[derive(Debug)]
@@ -108,62 +82,9 @@ pub(crate) struct Drained {
     pub(crate) last_errors: String,
 }
 
-/// Where a pass begins to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Span {
-    /// With the last frames.
-    Tail,
-    /// A while before the last delivered frame.
-    Since,
-    /// At the beginning.
-    Whole,
-}
-
-/// How a pass is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Plan {
-    follow: Follow,
-    span: Span,
-    trust: Trust,
-    /// The frame that ended the last pass in doubt, if it was behind the last delivered one.
-    suspect: Option<FrameId>,
-}
-
-/// Why a pass ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    /// The stream ended properly, behind the last delivered frame.
-    Ended,
-    /// The stream broke, or a file could not be written, after something was delivered.
-    Broken,
-    /// The last delivered frame was not where it should be.
-    NotFound,
-    /// This frame is older than the last delivered one, or may be the same.
-    Again(FrameId),
-    /// There may be more between the last delivered frame and the next.
-    MayMiss,
-}
-
-/// How a pass ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct PassEnd {
-    why: Why,
-    /// Whether it delivered anything.
-    brought: bool,
-}
-
-/// What comes after a pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// Another pass.
-    Pass(Plan),
-    /// A whole read, to find the last delivered frame.
-    Locate,
-}
-
 /// Why a pass failed.
 #[derive(Debug, thiserror::Error)]
-enum PassError {
+pub(super) enum PassError {
     #[error("cannot read the engine's log")]
     Engine(#[from] EngineError),
     #[error("cannot write the sandbox's log")]
@@ -495,7 +416,7 @@ impl Follower {
         self.engine.deadlines().stream_head
     }
 
-    async fn persist(&mut self) -> Result<(), SandboxError> {
+    pub(super) async fn persist(&mut self) -> Result<(), SandboxError> {
         blocking(|| self.files.persist())
     }
 
@@ -510,114 +431,6 @@ impl Follower {
                 );
                 LogsEnd::Complete
             }
-        }
-    }
-}
-
-/// A piece of output; one that was attached has no stamp.
-struct Frame {
-    stream: StreamName,
-    stamp: Option<i128>,
-    payload: Bytes,
-}
-
-/// A stream of frames that is read in batches.
-struct Reader<S> {
-    stream: S,
-    /// When the cursors must be stored, if they are behind.
-    persist_at: Option<Instant>,
-    /// When a stream that does not end after the exit is given up.
-    give_up_at: Option<Instant>,
-    /// When a stream that fell silent is asked for again.
-    quiet_at: Option<Instant>,
-    /// Why the stream broke, behind the frames of the last batch.
-    failed: Option<EngineError>,
-}
-
-struct Batch {
-    frames: Vec<Frame>,
-    ended: bool,
-    is_quiet: bool,
-}
-
-impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
-    /// Waits for a frame and takes what else is there.
-    async fn batch(
-        &mut self,
-        follower: &mut Follower,
-        stopped: &mut watch::Receiver<bool>,
-    ) -> Result<Batch, PassError> {
-        if let Some(error) = self.failed.take() {
-            return Err(error.into());
-        }
-        let far = Instant::now() + Duration::from_secs(24 * 3600);
-        let first = loop {
-            if *stopped.borrow() && self.give_up_at.is_none() {
-                self.give_up_at = Some(Instant::now() + END_OF_FOLLOW);
-            }
-            tokio::select! {
-                frame = self.stream.next() => break frame,
-                () = sleep_until(self.persist_at.unwrap_or(far)), if self.persist_at.is_some() => {
-                    self.persist_at = None;
-                    follower.persist().await?;
-                }
-                () = sleep_until(self.give_up_at.unwrap_or(far)), if self.give_up_at.is_some() => break None,
-                () = sleep_until(self.quiet_at.unwrap_or(far)), if self.quiet_at.is_some() => {
-                    return Ok(Batch { frames: Vec::new(), ended: true, is_quiet: true });
-                }
-                Ok(()) = stopped.changed(), if self.give_up_at.is_none() => {}
-            }
-        };
-        let mut batch = Batch { frames: Vec::new(), ended: false, is_quiet: false };
-        let mut size = 0;
-        let mut next = first;
-        loop {
-            match next {
-                None => batch.ended = true,
-                // What came before the break counts.
-                Some(Err(error)) => {
-                    if batch.frames.is_empty() {
-                        return Err(error.into());
-                    }
-                    self.failed = Some(error);
-                    break;
-                }
-                Some(Ok(frame)) => {
-                    size += frame.payload.len();
-                    batch.frames.push(frame);
-                }
-            }
-            if batch.ended || size >= BATCH_BYTES || batch.frames.len() >= BATCH_FRAMES {
-                break;
-            }
-            match self.stream.next().now_or_never() {
-                Some(ready) => next = ready,
-                None => break,
-            }
-        }
-        if !batch.frames.is_empty() && self.give_up_at.is_some() {
-            self.give_up_at = Some(Instant::now() + END_OF_FOLLOW);
-        }
-        Ok(batch)
-    }
-}
-
-impl Plan {
-    /// The pass that expects to go on where the last one ended.
-    fn resume(follow: Follow) -> Self {
-        Self { follow, span: Span::Tail, trust: Trust::Expected, suspect: None }
-    }
-
-    /// What comes after a pass that was made like this and ended like that.
-    fn after(self, end: PassEnd) -> Next {
-        let resume = Self::resume(Follow::Yes);
-        match (end.why, self.span) {
-            (Why::Ended | Why::Broken | Why::MayMiss, _) => Next::Pass(resume),
-            // What is read without following comes once, so that it decides. A clock that was set back shows when the
-            // same frame comes again behind the last delivered one.
-            (Why::Again(frame), _) => Next::Pass(Self { follow: Follow::No, suspect: Some(frame), ..resume }),
-            (Why::NotFound, Span::Tail) => Next::Pass(Self { span: Span::Since, ..self }),
-            (Why::NotFound, Span::Since | Span::Whole) => Next::Locate,
         }
     }
 }
@@ -642,41 +455,6 @@ fn request(follow: Follow, reach: Reach) -> LogRequest {
     }
 }
 
-fn log_frames(log: LogReader) -> impl Stream<Item = Result<Frame, EngineError>> + Unpin {
-    log.filter_map(|frame| {
-        std::future::ready(match frame {
-            // A sentence of the engine in the stream is no output; more may follow.
-            Err(error) if matches!(error.kind(), ErrorKind::InStream { .. }) => {
-                tracing::warn!(error = crate::chain(&error), "the engine reports in the log");
-                None
-            }
-            frame => Some(frame.map(|frame| Frame {
-                stream: stream_name(frame.stream),
-                stamp: Some(frame.stamp.as_nanos()),
-                payload: frame.payload,
-            })),
-        })
-    })
-}
-
-fn attached_frames(attached: AttachReader) -> impl Stream<Item = Result<Frame, EngineError>> {
-    stream::unfold(attached, async |mut attached| {
-        let frame = attached.next_frame().await?.map(|frame| Frame {
-            stream: stream_name(frame.stream),
-            stamp: None,
-            payload: frame.payload,
-        });
-        Some((frame, attached))
-    })
-}
-
-/// The second from which a pass must read so that the last delivered frame and everything behind it is in it.
-fn since(target: FrameId, suspect: Option<FrameId>) -> i64 {
-    let stamp = suspect.map_or(target.stamp, |suspect| suspect.stamp.min(target.stamp));
-    let seconds = i64::try_from(stamp.div_euclid(1_000_000_000)).unwrap_or(0);
-    seconds.saturating_sub(SKEW).max(0)
-}
-
 /// How many bytes a frame takes in the engine's log at most: JSON writes a byte as six, and its own around them.
 fn logged_at_most(piece: &Piece) -> u64 {
     u64::try_from(piece.chunk.bytes.len()).unwrap_or(u64::MAX).saturating_mul(6).saturating_add(256)
@@ -688,123 +466,5 @@ fn mended(line: LineEnd, payload: Bytes) -> Bytes {
         LineEnd::Kept => payload,
         LineEnd::LostBefore => [&b"\n"[..], &payload].concat().into(),
         LineEnd::LostHere => Bytes::from_static(b"\n"),
-    }
-}
-
-fn stream_name(stream: OutputStream) -> StreamName {
-    match stream {
-        OutputStream::Stdout => StreamName::Stdout,
-        OutputStream::Stderr => StreamName::Stderr,
-    }
-}
-
-fn backoff(failures: usize) -> Duration {
-    BACKOFF[failures.saturating_sub(1).min(BACKOFF.len() - 1)]
-}
-
-/// Lets `work` go on for as long as it counts something in every `patience`, up to [`LONGEST_DRAIN`] of them.
-async fn within_progress<T>(
-    patience: Duration,
-    count: &AtomicU64,
-    work: &mut (impl Future<Output = T> + Unpin),
-) -> Option<T> {
-    for _ in 0..LONGEST_DRAIN {
-        let before = count.load(Ordering::Relaxed);
-        if let Ok(done) = timeout(patience, &mut *work).await {
-            return Some(done);
-        }
-        if count.load(Ordering::Relaxed) == before {
-            return None;
-        }
-    }
-    None
-}
-
-/// Waits before the next pass, or until the container is stopped.
-async fn pause(failures: usize, stopped: &mut watch::Receiver<bool>) {
-    if failures == 0 {
-        return;
-    }
-    let stop = stopped.wait_for(|stopped| *stopped);
-    let _ = timeout(backoff(failures), stop).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: i128 = 1_000_000_000;
-
-    fn out(stamp: i128) -> FrameId {
-        FrameId { stream: StreamName::Stdout, stamp }
-    }
-
-    #[rstest::rstest]
-    #[case(out(10 * SECOND + 5), None, 8)]
-    #[case(out(10 * SECOND), Some(out(4 * SECOND)), 2)]
-    #[case(out(1), None, 0)]
-    fn a_pass_begins_before_the_last_delivered_frame(
-        #[case] target: FrameId,
-        #[case] suspect: Option<FrameId>,
-        #[case] expected: i64,
-    ) {
-        assert_eq!(since(target, suspect), expected);
-    }
-
-    #[test]
-    fn a_pass_widens_until_the_last_delivered_frame_is_found() {
-        let again = Why::Again(out(7));
-        let end = |why| PassEnd { why, brought: false };
-        let tail = Plan::resume(Follow::Yes);
-        let decide = Plan { follow: Follow::No, suspect: Some(out(7)), ..tail };
-        let since = Plan { span: Span::Since, ..tail };
-        let whole = Plan { span: Span::Whole, trust: Trust::Found { before: 3 }, ..tail };
-        for (plan, why, next) in [
-            (tail, Why::Ended, Next::Pass(tail)),
-            (tail, Why::Broken, Next::Pass(tail)),
-            (Plan { trust: Trust::Lost, ..whole }, Why::Broken, Next::Pass(tail)),
-            (tail, Why::MayMiss, Next::Pass(tail)),
-            (tail, again, Next::Pass(decide)),
-            (tail, Why::NotFound, Next::Pass(since)),
-            (since, Why::Ended, Next::Pass(tail)),
-            (since, again, Next::Pass(decide)),
-            (since, Why::NotFound, Next::Locate),
-            (whole, Why::Ended, Next::Pass(tail)),
-            (whole, Why::NotFound, Next::Locate),
-            (decide, Why::NotFound, Next::Pass(Plan { span: Span::Since, ..decide })),
-            (decide, Why::Ended, Next::Pass(tail)),
-        ] {
-            assert_eq!(plan.after(end(why)), next, "{plan:?} {why:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn work_that_goes_on_is_waited_for_and_work_that_hangs_is_not() {
-        const STEP: Duration = Duration::from_millis(10);
-        let count = AtomicU64::new(0);
-        let mut busy = std::pin::pin!(async {
-            for _ in 0..50 {
-                tokio::time::sleep(STEP).await;
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        assert_eq!(within_progress(STEP * 8, &count, &mut busy).await, Some(()));
-        let mut hung = std::pin::pin!(std::future::pending::<()>());
-        assert_eq!(within_progress(STEP, &count, &mut hung).await, None);
-        let began = Instant::now();
-        let mut endless = std::pin::pin!(async {
-            loop {
-                tokio::time::sleep(STEP).await;
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        assert_eq!(within_progress::<()>(STEP * 2, &count, &mut endless).await, None);
-        assert!(began.elapsed() <= STEP * 2 * (LONGEST_DRAIN + 1));
-    }
-
-    #[test]
-    fn pauses_grow_to_a_bound() {
-        assert_eq!(backoff(1), BACKOFF[0]);
-        assert_eq!(backoff(1000), Duration::from_secs(2));
     }
 }

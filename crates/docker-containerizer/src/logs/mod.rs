@@ -15,6 +15,9 @@ mod files;
 mod follower;
 mod lag;
 mod matcher;
+mod patience;
+mod plan;
+mod reader;
 
 pub use cursor::{CursorStore, Cursors};
 pub use files::{LogChunk, LogSettings, LogTap};
