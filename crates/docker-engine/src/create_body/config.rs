@@ -206,6 +206,8 @@ mod tests {
         paths(&theirs, "", &mut known);
         paths(&full(), "", &mut ours);
         ours.retain(|path| !known.contains(path));
+        // The order of a JSON map depends on a feature that another crate of the workspace turns on.
+        ours.sort();
         assert_eq!(ours, ["/HostConfig/KernelMemory", "/HostConfig/KernelMemoryTCP", "/MacAddress"]);
     }
 
