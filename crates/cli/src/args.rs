@@ -208,7 +208,7 @@ pub(crate) struct CleanupArgs {
 /// A duration in Mesos' units, or a plain number of seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     match text.parse::<u64>() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Ok(seconds) => flags::parse_duration(&format!("{seconds}secs")).map_err(|error| error.to_string()),
         Err(_) => flags::parse_duration(text).map_err(|error| error.to_string()),
     }
 }
@@ -239,5 +239,10 @@ mod tests {
     #[case("3", 3000)]
     fn a_timeout_is_a_mesos_duration_or_seconds(#[case] text: &str, #[case] millis: u64) {
         assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
+    }
+
+    #[test]
+    fn a_timeout_beyond_time_is_refused() {
+        assert!(duration(&u64::MAX.to_string()).is_err());
     }
 }

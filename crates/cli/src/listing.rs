@@ -41,7 +41,15 @@ pub(crate) async fn containers(
     for container in listed {
         // The engine's filter compares texts; the labels are read again for what they must be.
         let Ok(Some(labels)) = Labels::read(&container.labels) else { continue };
-        if !labels.belong_to(work_dir) || runs::parse_id(labels.identity.framework_id.as_str()).is_none() {
+        // An image made from one of our containers carries its labels; a container of ours has its id in the name too.
+        let named = |name: &String| {
+            docker_containerizer::names::parse(name)
+                .is_some_and(|parsed| parsed.container_id == labels.identity.container_id)
+        };
+        if !container.names.iter().any(named)
+            || !labels.belong_to(work_dir)
+            || runs::parse_id(labels.identity.framework_id.as_str()).is_none()
+        {
             continue;
         }
         let (id, identity) = (labels.identity.container_id, labels.identity);

@@ -133,10 +133,19 @@ impl Setup {
                 work_dir: self.work_dir.clone(),
                 default_grace: DEFAULT_GRACE.max(self.settings.docker_stop_timeout),
                 strictness: self.strictness(),
-                removal: RemovalDelay::After(self.settings.docker_remove_delay),
+                removal: self.removal(),
                 host_address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             },
         )
+    }
+
+    /// When stopped containers are removed: at once, or by a later `cleanup`, since we do not stay for a delay.
+    fn removal(&self) -> RemovalDelay {
+        if self.settings.docker_remove_delay.is_zero() {
+            return RemovalDelay::After(Duration::ZERO);
+        }
+        tracing::warn!("--docker_remove_delay: stopped containers stay until mesos-docker cleanup");
+        RemovalDelay::Never
     }
 
     /// The credentials of `--docker_config`.

@@ -6,7 +6,7 @@
 //! does not delay the others.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -415,13 +415,4 @@ impl Handle {
 fn max_log_size(inspection: &Inspection) -> Option<String> {
     let raw: serde_json::Value = serde_json::from_slice(&inspection.raw).ok()?;
     raw.pointer("/HostConfig/LogConfig/Config/max-size")?.as_str().map(str::to_owned)
-}
-
-/// The canonical path of a work directory, as labels hold it.
-///
-/// # Errors
-///
-/// A directory that is not there.
-pub fn canonical_work_dir(work_dir: &Path) -> std::io::Result<PathBuf> {
-    work_dir.canonicalize()
 }

@@ -5,6 +5,8 @@
 //! flight is let through and cleared away, since the engine would go on with it anyway.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use docker_engine::{EngineTime, Inspection, Terminal};
 use mesos_types::{Limit, Megabytes, TaskSpec};
@@ -22,11 +24,22 @@ use crate::logs::{CursorStore, Drained, Follower, LogFiles, LogTap, Source};
 use crate::order::{LaunchOrder, Progress, RemovalDelay, RunPaths, Running};
 use crate::removal::remove;
 use crate::request::Output;
-use crate::stop::{Resend, Stopping};
-use crate::termination::{Cause, Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination};
+use crate::stop::Stopping;
+use crate::termination::{
+    Cause, Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown,
+};
 
 /// The signal that stops a container whose image names none.
 const DEFAULT_STOP_SIGNAL: &str = "SIGTERM";
+
+/// The pause before a container that could not be removed is tried again.
+const PARKED: Duration = Duration::from_secs(5);
+
+/// The pause between looks at a container that should be stopped.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The grace of a kill that asks for more than time has.
+const LONGEST_GRACE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// What a driver is told from outside.
 #[derive(Debug)]
@@ -134,7 +147,7 @@ impl Driver {
         };
         if let Some(progress) = &progress {
             // TASK_STARTING must not be lost.
-            let _ = progress.send(Progress::Prepared).await;
+            let _ = self.through(progress.send(Progress::Prepared)).await;
         }
         self.step(Event::Mounted);
 
@@ -217,9 +230,10 @@ impl Driver {
             id: &watched.engine_id,
             stop_signal: &stop_signal,
             process: watched.process.as_ref(),
+            delivered: AtomicBool::new(false),
         };
-        // When the last kill came, and whether the stop signal had been sent before it.
-        let mut stop = self.kill.map(|_| (Instant::now(), Resend::Yes));
+        // When SIGKILL follows.
+        let mut stop = self.kill.map(deadline);
         let (mut is_gone, mut oom_kills) = (false, None);
         let mut ended = std::pin::pin!(watch.ended());
         let mut gone = std::pin::pin!(async {
@@ -229,13 +243,10 @@ impl Driver {
             }
         });
         loop {
-            let kill = self.kill;
             let perform = async {
-                match (kill, stop) {
-                    (Some(kill), Some((at, resend))) => {
-                        match stopping.perform(at + kill.grace, resend).await {}
-                    }
-                    _ => std::future::pending::<()>().await,
+                match stop {
+                    Some(deadline) => match stopping.perform(deadline).await {},
+                    None => std::future::pending::<()>().await,
                 }
             };
             tokio::select! {
@@ -244,16 +255,14 @@ impl Driver {
                     // The control group goes with the process: read it while it is there.
                     is_gone = true;
                     oom_kills = watched.cgroups.as_ref().and_then(Cgroups::oom_kills);
-                    if stop.is_none() {
-                        continue;
-                    }
-                    stop = stop.map(|(at, _)| (at, Resend::No));
+                    // Nobody is left to take the stop signal.
+                    stopping.delivered.store(true, Ordering::Relaxed);
                 }
                 exit = &mut ended => return (exit, oom_kills),
                 Some(Command::Destroy(kill)) = self.commands.recv() => {
                     self.step(Event::Destroy(Cause::Killed(kill)));
                     self.kill = Some(kill);
-                    stop = Some((Instant::now(), if stop.is_some() { Resend::No } else { Resend::Yes }));
+                    stop = Some(deadline(kill));
                 }
                 () = perform => {}
             }
@@ -376,20 +385,25 @@ impl Driver {
         following: Option<(watch::Sender<bool>, oneshot::Receiver<Drained>)>,
     ) {
         self.step(Event::Failed(failure.clone()));
-        let removed = self.through(launcher.remove(&self.shared.clone())).await;
-        if let Err(error) = removed {
-            tracing::error!(container = launcher.request.name, %error, "a container that failed to start was not removed");
+        let shared = self.shared.clone();
+        // The end is told only when the container is known to be gone: parked, not given up.
+        while let Err(error) = self.through(launcher.remove(&shared)).await {
+            tracing::error!(container = launcher.request.name, %error, "a container that failed to start is removed again");
+            tokio::time::sleep(PARKED).await;
         }
-        if let Some((stopped, _)) = following {
+        if let Some((stopped, logs)) = following {
             stopped.send_replace(true);
+            // What it wrote in its short life is in the sandbox before the end is told.
+            let _ = logs.await;
         }
         self.never_ran(Event::Cleared, None).await;
     }
 
     /// Ends a launch that an earlier process began: removes what it made, and fails.
     pub(crate) async fn abandon(self, engine_id: String) {
-        if let Err(error) = remove(&self.shared, &engine_id).await {
-            tracing::error!(container = engine_id, %error, "a container that was never started was not removed");
+        while let Err(error) = remove(&self.shared, &engine_id).await {
+            tracing::error!(container = engine_id, %error, "a container that was never started is removed again");
+            tokio::time::sleep(PARKED).await;
         }
         let failure = Failure::new("recover", "the agent was restarted during the launch");
         self.never_ran(Event::Failed(failure), None).await;
@@ -426,10 +440,7 @@ impl Driver {
 
     /// Collects what is known of the end: the engine's last word, and the rest of the output.
     async fn conclude(&self, watched: Watched, exit: Exit, oom_kills: Option<u64>) -> Termination {
-        let engine = &self.shared.engine;
-        let inspect = engine.inspect(&watched.engine_id, engine.deadlines().inspect);
-        let (inspection, drained) = tokio::join!(inspect, watched.logs);
-        let inspection = inspection.ok().flatten();
+        let (inspection, drained) = tokio::join!(self.last_word(&watched.engine_id, &exit), watched.logs);
         let oom =
             inspection.as_ref().is_some_and(|now| now.state.oom_killed) || oom_kills.is_some_and(|n| n > 0);
         let limit = match (self.task.limits.mem, self.task.resources.mem) {
@@ -447,6 +458,31 @@ impl Driver {
             engine_error: inspection.map(|now| now.state.error).filter(|error| !error.is_empty()),
             last_errors,
             logs,
+        }
+    }
+
+    /// What the engine says of a container whose run has ended. One that somebody restarted is killed first, since its
+    /// task is over: the end is told only when it is known to be stopped.
+    async fn last_word(&self, id: &str, exit: &Exit) -> Option<Inspection> {
+        let engine = &self.shared.engine;
+        loop {
+            match engine.inspect(id, engine.deadlines().inspect).await {
+                Ok(Some(now)) if now.state.running && *exit != Exit::Unknown(Unknown::EngineMissedIt) => {
+                    tracing::warn!(
+                        container = id,
+                        "somebody restarted it after its task had ended: killing it"
+                    );
+                    if let Err(error) = engine.kill(id, "SIGKILL", engine.deadlines().kill).await {
+                        tracing::debug!(container = id, error = crate::chain(&error), "killed again soon");
+                    }
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Ok(inspection) => return inspection,
+                Err(_) if *exit == Exit::Unknown(Unknown::RestartedOutside) => {
+                    tokio::time::sleep(LOOK_AGAIN).await
+                }
+                Err(_) => return None,
+            }
         }
     }
 
@@ -479,6 +515,12 @@ impl Driver {
             }
         }
     }
+}
+
+/// When SIGKILL follows a kill of now.
+fn deadline(kill: Kill) -> Instant {
+    let now = Instant::now();
+    now.checked_add(kill.grace).unwrap_or(now + LONGEST_GRACE)
 }
 
 /// Runs an operation that a kill may interrupt at once.

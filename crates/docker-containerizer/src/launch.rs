@@ -59,7 +59,7 @@ impl Launcher<'_> {
     pub(crate) async fn image(
         &self,
         policy: PullPolicy,
-        progress: impl FnMut(PullProgress),
+        progress: impl FnMut(PullProgress) + Send,
     ) -> Result<ImageDetails, Failure> {
         let image = &self.request.image;
         if policy == PullPolicy::IfMissing
@@ -68,8 +68,8 @@ impl Launcher<'_> {
         {
             return Ok(details);
         }
-        self.pull(image, progress).await.map_err(pull_failure)?;
-        match self.look_for_image(image).await.map_err(pull_failure)? {
+        self.pull_patiently(image, progress).await.map_err(pull_failure)?;
+        match self.patiently(|| self.look_for_image(image)).await.map_err(pull_failure)? {
             Some(details) => Ok(details),
             None => Err(Failure::new(
                 "pull",
@@ -81,6 +81,29 @@ impl Launcher<'_> {
 
     async fn look_for_image(&self, image: &ImageRef) -> Result<Option<ImageDetails>, EngineError> {
         self.engine.image_inspect(image, self.engine.deadlines().image_inspect).await
+    }
+
+    /// Pulls, again when the engine went away meanwhile.
+    async fn pull_patiently(
+        &self,
+        image: &ImageRef,
+        mut progress: impl FnMut(PullProgress) + Send,
+    ) -> Result<(), EngineError> {
+        let since = Instant::now();
+        loop {
+            match self.pull(image, &mut progress).await {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Unreachable { .. } | ErrorKind::StreamBroken { .. }
+                    ) && !self.is_over(since) =>
+                {
+                    tracing::warn!(error = crate::chain(&error), "the pull is begun again");
+                    self.pause().await;
+                }
+                result => return result,
+            }
+        }
     }
 
     async fn pull(&self, image: &ImageRef, progress: impl FnMut(PullProgress)) -> Result<(), EngineError> {
@@ -110,7 +133,10 @@ impl Launcher<'_> {
             // Somebody removed the image between our look and the create.
             if error.is_not_found() && !pulled && is_missing_image(&error) {
                 pulled = true;
-                self.pull(&self.request.image, |_| {}).await.map_err(pull_failure)?;
+                tokio::select! {
+                    pulled = self.pull(&self.request.image, |_| {}) => pulled.map_err(pull_failure)?,
+                    () = self.killed.cancelled() => return Err(create_failure(&error)),
+                }
                 continue;
             }
             let is_conflict = matches!(error.kind(), ErrorKind::Conflict { .. });
@@ -178,6 +204,13 @@ impl Launcher<'_> {
 
     /// Inspects the container, waiting for an engine that is away.
     pub(crate) async fn inspect_patiently(&self, id: &str) -> Result<Option<Inspection>, EngineError> {
+        for _ in 1..TRIES {
+            match self.patiently(|| self.inspect(id)).await {
+                // One bad answer about a container that was started is no reason to kill it.
+                Err(error) if matches!(error.kind(), ErrorKind::ServerError { .. }) => self.pause().await,
+                result => return result,
+            }
+        }
         self.patiently(|| self.inspect(id)).await
     }
 

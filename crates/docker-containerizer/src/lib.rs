@@ -38,9 +38,7 @@ pub mod request;
 pub mod termination;
 pub mod usage;
 
-pub use containerizer::{
-    ContainerStatus, Containerizer, ContainerizerError, Handle, Settings, canonical_work_dir,
-};
+pub use containerizer::{ContainerStatus, Containerizer, ContainerizerError, Handle, Settings};
 pub use credentials::{ConfigError, RegistryAuths};
 pub use labels::{Checkpoint, Identity, Labels};
 pub use order::{Addresses, AdoptOrder, LaunchOrder, Progress, RemovalDelay, RunPaths, Running};

@@ -3,6 +3,7 @@
 //! Departs from `docker stop`, which stock uses: its grace counts whole seconds only, and a daemon that hangs keeps it
 //! waiting. The signals are ours and the timer is ours; [`plan`] decides, [`Stopping`] performs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use docker_engine::{Engine, EngineError, ErrorKind};
@@ -12,6 +13,9 @@ use crate::exit::Process;
 
 /// How often a signal that had no effect is sent again.
 const REPEAT: Duration = Duration::from_secs(5);
+
+/// When a stop signal that the engine did not take is sent again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How long the engine may take for a SIGKILL before the process is killed past it.
 const ENGINE_KILL: Duration = Duration::from_secs(2);
@@ -25,15 +29,6 @@ enum Signal {
     Kill,
 }
 
-/// Whether the stop signal is to be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resend {
-    /// It is.
-    Yes,
-    /// It was sent already; only the grace changed.
-    No,
-}
-
 /// A stop under way; lives as long as the exit has not been seen.
 #[derive(Debug)]
 pub(crate) struct Stopping<'a> {
@@ -43,6 +38,8 @@ pub(crate) struct Stopping<'a> {
     /// The container's STOPSIGNAL, SIGTERM if it names none.
     pub(crate) stop_signal: &'a str,
     pub(crate) process: Option<&'a Process>,
+    /// Whether the engine has taken the stop signal; kept over changes of the grace.
+    pub(crate) delivered: AtomicBool,
 }
 
 /// What to send now, and when to look again, with this much of the grace left.
@@ -63,9 +60,9 @@ impl Stopping<'_> {
     /// # Cancel safety
     ///
     /// May be dropped: a signal in flight may still arrive, and the next stop sends it again.
-    pub(crate) async fn perform(&self, deadline: Instant, resend: Resend) -> std::convert::Infallible {
-        let mut signalled = resend == Resend::No;
+    pub(crate) async fn perform(&self, deadline: Instant) -> std::convert::Infallible {
         loop {
+            let signalled = self.delivered.load(Ordering::Relaxed);
             let now = Instant::now();
             let (signal, pause) = plan(deadline.saturating_duration_since(now), signalled);
             match signal {
@@ -74,11 +71,15 @@ impl Stopping<'_> {
                     // The grace runs while the engine delivers the signal, and does not wait for it.
                     tokio::select! {
                         result = self.engine.kill(self.id, self.stop_signal, self.engine.deadlines().kill) => {
+                            let is_taken = result.as_ref().map_or_else(is_over, |()| true);
+                            self.delivered.store(is_taken, Ordering::Relaxed);
                             self.note(Signal::Stop, result);
+                            if !is_taken {
+                                sleep_until(deadline.min(Instant::now() + RETRY)).await;
+                            }
                         }
                         () = sleep_until(deadline) => {}
                     }
-                    signalled = true;
                 }
                 Some(Signal::Kill) => {
                     self.kill().await;

@@ -10,7 +10,6 @@ use docker_containerizer::{Identity, RunPaths};
 /// The directories of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunLayout {
-    executor: PathBuf,
     sandbox: PathBuf,
     state: PathBuf,
 }
@@ -30,7 +29,7 @@ impl RunLayout {
         let executor = below(work_dir.to_owned());
         let sandbox = run(&executor);
         let state = run(&below(work_dir.join("meta")));
-        Self { executor, sandbox, state }
+        Self { sandbox, state }
     }
 
     /// The sandbox, which the container sees.
@@ -41,11 +40,6 @@ impl RunLayout {
     /// The directory of our records, which no container sees.
     pub fn state(&self) -> &Path {
         &self.state
-    }
-
-    /// The executor's directory with all its runs.
-    pub fn executor(&self) -> &Path {
-        &self.executor
     }
 
     /// Both directories as the containerizer takes them.

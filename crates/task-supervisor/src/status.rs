@@ -69,6 +69,7 @@ impl StatusMaker {
         v1::TaskStatus {
             message: Some(outcome.message.clone()),
             reason: outcome.reason.map(Into::into),
+            source: Some(source(outcome.reason).into()),
             limitation,
             ..self.status(outcome.state)
         }
@@ -106,6 +107,16 @@ impl StatusMaker {
             IpAddr::V6(_) => address(ip.to_string(), Some(Protocol::IPv6)),
         });
         host.into_iter().map(|ip| v1::NetworkInfo { ip_addresses: vec![ip], ..Default::default() }).collect()
+    }
+}
+
+/// Who tells it in stock: the agent, where no executor came to be.
+fn source(reason: Option<v1::task_status::Reason>) -> v1::task_status::Source {
+    use v1::task_status::{Reason, Source};
+
+    match reason {
+        Some(Reason::ContainerLaunchFailed | Reason::TaskKilledDuringLaunch) => Source::Agent,
+        _ => Source::Executor,
     }
 }
 

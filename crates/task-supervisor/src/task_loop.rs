@@ -48,14 +48,18 @@ impl Loop {
         let mut told_running = self.record.phase == Phase::Running;
         // Before TASK_STARTING the agent has the task, and no executor could send TASK_KILLING.
         let mut told_starting = self.progress.is_none();
-        let mut completion = self.record.completion_deadline_ns.map(instant_of);
+        let mut completion =
+            self.record.completion_deadline_ns.filter(|_| self.record.kill.is_none()).map(instant_of);
         if let Some(kill) = self.record.kill {
             self.containerizer.destroy(self.identity.container_id, kill.left());
         }
         loop {
             match self.next(&mut kills, told_running, completion).await {
                 Event::Progress(None) => self.progress = None,
-                Event::Progress(Some(Progress::Pull(line))) => send(&updates, Update::Pull(line)).await,
+                Event::Progress(Some(Progress::Pull(line))) => {
+                    // A courtesy: a listener that is slow misses lines, and kills are still read.
+                    let _ = updates.try_send(Update::Pull(line));
+                }
                 Event::Progress(Some(Progress::Warnings(warnings))) => {
                     for warning in warnings {
                         send(&updates, Update::Warning(warning)).await;
@@ -68,7 +72,7 @@ impl Loop {
                 Event::Running(running) => {
                     told_running = true;
                     if let Some(running) = running {
-                        completion = self.started(&running);
+                        completion = self.started(&running).filter(|_| self.record.kill.is_none());
                         // A kill that came while the container was started counts: RUNNING never follows KILLING
                         // (`killed` in `src/docker/executor.cpp`).
                         if self.record.kill.is_none() {
@@ -80,6 +84,8 @@ impl Loop {
                 Event::Kill(request) => {
                     let grace = request.grace.unwrap_or(self.grace);
                     let is_first = self.record.kill.is_none();
+                    // A task that is being killed does not run out of time any more.
+                    completion = None;
                     self.kill(KillCause::Framework, Kill { grace });
                     if is_first && told_starting && self.task_killing == TaskKilling::Sent {
                         send(&updates, Update::Status(Box::new(self.maker.killing()))).await;
@@ -133,12 +139,9 @@ impl Loop {
         self.record.completion_deadline_ns.map(instant_of)
     }
 
-    /// Records a kill, then performs it. A framework's kill stays the framework's when time runs out meanwhile.
+    /// Records a kill, then performs it. The first cause stays, whoever kills again.
     fn kill(&mut self, cause: KillCause, kill: Kill) {
-        let cause = match self.record.kill {
-            Some(KillRecord { cause: KillCause::Framework, .. }) => KillCause::Framework,
-            _ => cause,
-        };
+        let cause = self.record.kill.map_or(cause, |first| first.cause);
         self.record.kill = Some(KillRecord::now(cause, kill));
         self.write();
         self.containerizer.destroy(self.identity.container_id, kill);

@@ -32,6 +32,8 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// Whether TASK_KILLING is sent.
     pub task_killing: TaskKilling,
+    /// When stopped containers are removed.
+    pub removal: RemovalDelay,
 }
 
 /// A supervisor of a test's own. Ended with [`Supervised::end`].
@@ -51,6 +53,7 @@ impl Default for Options {
             default_dns: DefaultDns::default(),
             deadlines: Deadlines::default(),
             task_killing: TaskKilling::Sent,
+            removal: RemovalDelay::After(Duration::ZERO),
         }
     }
 }
@@ -234,7 +237,7 @@ async fn supervisor(engine: &TestEngine, work_dir: &Path, options: &Options) -> 
             work_dir: work_dir.to_owned(),
             default_grace: Duration::from_secs(3),
             strictness: Strictness::Lenient,
-            removal: RemovalDelay::After(Duration::ZERO),
+            removal: options.removal,
             host_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
         },
     ))

@@ -37,6 +37,22 @@ async fn a_killed_task_is_told_killed_and_its_container_is_gone() -> Result<()> 
     agent.end().await
 }
 
+/// The second kill comes before anything was done about the first.
+#[tokio::test]
+async fn two_kills_at_once_still_send_the_stop_signal() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let agent = Supervised::new(&engine).await?;
+    let mut task =
+        agent.launch(&Task::shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done"))?;
+    task.running().await?;
+    task.says("ready").await?;
+    task.kill_within(Duration::from_secs(600)).await?;
+    task.kill_within(Duration::from_secs(900)).await?;
+    let end = task.terminal().await?;
+    assert_eq!((end.outcome.state, end.outcome.exit_code), (TaskState::TaskKilled, 7));
+    agent.end().await
+}
+
 /// Peer: DockerContainerizerTest.ROOT_DOCKER_TaskKillingCapability.
 #[tokio::test]
 async fn a_framework_that_can_take_it_hears_killing_before_killed() -> Result<()> {

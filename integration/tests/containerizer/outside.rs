@@ -1,7 +1,7 @@
 //! What others do to a task's container, past us.
 
 use anyhow::{Context as _, Result};
-use docker_containerizer::{Ending, Exit, Unknown};
+use docker_containerizer::{Ending, Exit, RemovalDelay, Unknown};
 use docker_engine::{AnonymousVolumes, Force, ListFilter, ListScope};
 use integration::images::TestImage;
 use integration::supervised::{Options, PATIENCE, Supervised, Task};
@@ -153,6 +153,24 @@ async fn a_container_that_somebody_restarted_has_failed_and_goes() -> Result<()>
     let end = task.terminal().await?;
     assert_eq!(end.outcome.state, TaskState::TaskFailed);
     assert_eq!(task.states(), states("STARTING RUNNING FAILED"));
+    agent.end().await
+}
+
+/// Where stopped containers are kept for a while, nothing but our own look ends what somebody restarted.
+#[tokio::test]
+async fn a_restarted_container_does_not_run_any_more_when_the_end_is_told() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let agent =
+        Supervised::with(&engine, Options { removal: RemovalDelay::Never, ..Options::default() }).await?;
+    let mut task = agent.launch(&Task::shell("sleep 1000"))?;
+    task.running().await?;
+    let mut client = agent.scope().client().await?;
+    // Our kill may come between its two halves, and then the engine complains.
+    client.post_empty(&format!("/containers/{}/restart?t=0", task.name())).await?;
+    assert_eq!(task.terminal().await?.outcome.state, TaskState::TaskFailed);
+    let now = agent.inspect(task.name()).await?;
+    assert_eq!(now["State"]["Running"], false, "{}", now["State"]);
+    client.delete(&format!("/containers/{}?force=1&v=1", task.name())).await?.ok()?;
     agent.end().await
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::control::{self, Asked};
 use super::show::Show;
+use crate::failure::OURS;
 use crate::runs::{OwnedRun, Reply};
 
 /// The exit code of a run that was ended by `--timeout`, as `timeout` has it.
@@ -33,6 +34,12 @@ pub(crate) struct Followed {
 enum Message {
     Output(LogChunk),
     Update(Update),
+}
+
+/// What is printed, by a thread of its own: a reader that makes us wait must not keep us from signals and kills.
+enum Line {
+    Of(usize, String, Message),
+    Ending(&'static str),
 }
 
 /// What is known of a task while it is followed.
@@ -73,7 +80,7 @@ pub(crate) async fn follow(
     supervisor: &Supervisor,
     runs: Vec<OwnedRun>,
     signals: Signals,
-    mut show: Show,
+    show: Show,
     followed: Vec<Followed>,
     timeout: Option<Duration>,
 ) -> u8 {
@@ -85,15 +92,24 @@ pub(crate) async fn follow(
         tokio::spawn(forward(at, handle.updates, output, messages.clone()));
     }
     drop(messages);
+    let (printer, printed) = print(show);
     let mut asked = control::serve(&runs);
     let Signals { mut interrupts, mut terminations } = signals;
     let time_limit = timeout.map(|timeout| Instant::now() + timeout);
     let mut ending = None;
     loop {
         let signal = tokio::select! {
-            message = told.recv() => match message {
+            // A message is taken only when there is room to print it.
+            (room, message) = async { (printer.reserve().await, told.recv().await) } => match message {
                 Some((at, message)) => {
-                    show_message(&mut show, &mut tasks, at, message);
+                    if let Some(task) = tasks.get_mut(at) {
+                        if let Message::Update(Update::Terminal(_, outcome, _)) = &message {
+                            end(task, outcome);
+                        }
+                        if let Ok(room) = room {
+                            room.send(Line::Of(at, task.name.clone(), message));
+                        }
+                    }
                     continue;
                 }
                 None => break,
@@ -109,19 +125,29 @@ pub(crate) async fn follow(
             }
         };
         let grace = ending.map(|_| Duration::ZERO);
-        show.ending(match (signal, grace) {
+        // Nobody reads it where there is no room.
+        let _ = printer.try_send(Line::Ending(match (signal, grace) {
             (Ending::Timeout, _) => "the time is up: killing the tasks",
             (Ending::Signal(_), None) => "killing the tasks; once more to kill at once",
             (Ending::Signal(_), Some(_)) => "killing the tasks at once",
-        });
+        }));
         ending.get_or_insert(signal);
         for task in &tasks {
             // A task that has ended takes no kill; one with kills enough needs no more.
             let _ = task.kills.try_send(KillRequest { grace });
         }
     }
-    show.finish();
-    supervisor.containerizer().settled().await;
+    drop(printer);
+    // A signal here is for what is left to print and to remove; `cleanup` does what is not done then.
+    tokio::select! {
+        () = async {
+            // A printer that is gone has printed what it could.
+            let _ = printed.await;
+            supervisor.containerizer().settled().await;
+        } => {}
+        () = next_signal(&mut interrupts) => tracing::warn!("left before everything was printed and removed"),
+        () = next_signal(&mut terminations) => tracing::warn!("left before everything was printed and removed"),
+    }
     runs.into_iter().for_each(OwnedRun::end);
     exit_code(ending, &tasks)
 }
@@ -148,17 +174,23 @@ async fn forward(
     }
 }
 
-fn show_message(show: &mut Show, tasks: &mut [Task], at: usize, message: Message) {
-    let Some(task) = tasks.get_mut(at) else { return };
-    match message {
-        Message::Output(chunk) => show.output(at, &task.name, &chunk),
-        Message::Update(update) => {
-            show.update(at, &task.name, &update);
-            if let Update::Terminal(_, outcome, _) = update {
-                end(task, &outcome);
+/// Starts the printer. It ends when its sender is dropped, and says so.
+fn print(mut show: Show) -> (mpsc::Sender<Line>, oneshot::Receiver<()>) {
+    let (printer, mut lines) = mpsc::channel(MESSAGES);
+    let (done, printed) = oneshot::channel();
+    std::thread::spawn(move || {
+        while let Some(line) = lines.blocking_recv() {
+            match line {
+                Line::Of(at, name, Message::Output(chunk)) => show.output(at, &name, &chunk),
+                Line::Of(at, name, Message::Update(update)) => show.update(at, &name, &update),
+                Line::Ending(text) => show.ending(text),
             }
         }
-    }
+        show.finish();
+        // Whoever waited may have left.
+        let _ = done.send(());
+    });
+    (printer, printed)
 }
 
 fn end(task: &mut Task, outcome: &Outcome) {
@@ -187,7 +219,8 @@ fn exit_code(ending: Option<Ending>, tasks: &[Task]) -> u8 {
     match ending {
         Some(Ending::Timeout) => TIMED_OUT,
         Some(Ending::Signal(number)) => 128 + number,
-        None => tasks.iter().filter_map(|task| task.exit_code).find(|code| *code != 0).unwrap_or(0),
+        // A task that ended without a word has not succeeded.
+        None => tasks.iter().map(|task| task.exit_code.unwrap_or(OURS)).find(|code| *code != 0).unwrap_or(0),
     }
 }
 
@@ -230,5 +263,11 @@ mod tests {
     ) {
         let tasks: Vec<_> = codes.iter().map(|&code| ended(code)).collect();
         assert_eq!(exit_code(ending, &tasks), expected);
+    }
+
+    #[test]
+    fn a_task_that_ended_without_a_word_has_not_succeeded() {
+        let silent = Task { exit_code: None, ..ended(0) };
+        assert_eq!(exit_code(None, &[ended(0), silent]), OURS);
     }
 }

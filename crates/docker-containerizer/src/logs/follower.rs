@@ -18,8 +18,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use docker_engine::{AttachReader, Engine, EngineError, Follow, LogRequest, Terminal};
 use sandbox::SandboxError;
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::files::{LogChunk, LogFiles, LogTap, Piece};
 use super::lag::{self, LagWatch};
@@ -403,7 +404,7 @@ impl Follower {
         blocking(|| self.files.append(&pieces))?;
         if let Some(tap) = &self.tap {
             for piece in pieces {
-                if tap.send(piece.chunk).await.is_err() {
+                if hand_on(tap, piece.chunk, &self.progress).await.is_err() {
                     self.tap = None;
                     break;
                 }
@@ -452,6 +453,17 @@ fn request(follow: Follow, reach: Reach) -> LogRequest {
         Reach::All => all,
         Reach::Since(second) => LogRequest { since_secs: Some(second), ..all },
         Reach::Last(frames) => LogRequest { tail: Some(frames), ..all },
+    }
+}
+
+/// Hands a piece to the tap. A reader that lets us wait is no fault of the engine's log, so waiting counts as progress.
+async fn hand_on(tap: &LogTap, chunk: LogChunk, progress: &AtomicU64) -> Result<(), SendError<LogChunk>> {
+    let mut send = std::pin::pin!(tap.send(chunk));
+    loop {
+        match timeout(Duration::from_secs(1), &mut send).await {
+            Ok(sent) => return sent,
+            Err(_) => progress.fetch_add(1, Ordering::Relaxed),
+        };
     }
 }
 
