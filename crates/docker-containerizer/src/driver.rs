@@ -441,6 +441,7 @@ impl Driver {
     /// Collects what is known of the end: the engine's last word, and the rest of the output.
     async fn conclude(&self, watched: Watched, exit: Exit, oom_kills: Option<u64>) -> Termination {
         let (inspection, drained) = tokio::join!(self.last_word(&watched.engine_id, &exit), watched.logs);
+        let exit = believed(exit, &watched.started_at, inspection.as_ref());
         let oom =
             inspection.as_ref().is_some_and(|now| now.state.oom_killed) || oom_kills.is_some_and(|n| n > 0);
         let limit = match (self.task.limits.mem, self.task.resources.mem) {
@@ -517,6 +518,16 @@ impl Driver {
     }
 }
 
+/// The exit as far as it can be believed: the engine sets the code of a container that it starts again to 0, which a
+/// wait may read in place of the code of the run that ended.
+fn believed(exit: Exit, started_at: &EngineTime, now: Option<&Inspection>) -> Exit {
+    let is_another_run = started_at.is_set() && now.is_some_and(|now| now.state.started_at != *started_at);
+    match exit {
+        Exit::Code(0) if is_another_run => Exit::Unknown(Unknown::RestartedOutside),
+        exit => exit,
+    }
+}
+
 /// When SIGKILL follows a kill of now.
 fn deadline(kill: Kill) -> Instant {
     let now = Instant::now();
@@ -532,5 +543,34 @@ async fn interruptible<T>(
         biased;
         Some(Command::Destroy(kill)) = commands.recv() => Err(kill),
         result = operation => Ok(result),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &str = "2026-11-21T10:00:00.1Z";
+    const LATER: &str = "2026-11-21T10:00:05.2Z";
+
+    #[rstest::rstest]
+    #[case::the_same_run(Exit::Code(0), START, Exit::Code(0))]
+    #[case::another_run_hides_the_code(Exit::Code(0), LATER, Exit::Unknown(Unknown::RestartedOutside))]
+    #[case::a_code_that_was_read_in_time(Exit::Code(137), LATER, Exit::Code(137))]
+    fn a_code_of_0_counts_only_for_the_run_that_ended(
+        #[case] exit: Exit,
+        #[case] started_at: &str,
+        #[case] expected: Exit,
+    ) {
+        let json = format!(
+            r#"{{"Id": "a", "State": {{"Status": "exited", "Running": false, "StartedAt": "{started_at}"}}}}"#
+        );
+        let now = Inspection::from_json(json.as_bytes()).unwrap();
+        assert_eq!(believed(exit, &EngineTime::new(START), Some(&now)), expected);
+    }
+
+    #[test]
+    fn a_grace_beyond_time_is_long_and_no_panic() {
+        assert!(deadline(Kill { grace: Duration::MAX }) > Instant::now() + Duration::from_secs(1 << 20));
     }
 }
