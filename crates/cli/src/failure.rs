@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
+pub(crate) use docker_containerizer::chain;
+
 /// The exit code for everything that is ours or the engine's, as `docker run` has it.
 pub(crate) const OURS: u8 = 125;
 
@@ -72,17 +74,6 @@ impl Failure {
         }
         ExitCode::from(OURS)
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// The text without line breaks and control characters, which a definition may hold to fool a terminal.

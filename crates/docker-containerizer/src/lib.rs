@@ -45,4 +45,4 @@ pub use order::{Addresses, AdoptOrder, LaunchOrder, Progress, RemovalDelay, RunP
 pub use termination::{Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown};
 pub use usage::Usage;
 
-pub(crate) use error_chain::chain;
+pub use error_chain::chain;

@@ -164,7 +164,7 @@ impl Loop {
             tracing::error!(
                 container_id = %self.identity.container_id,
                 task_id = %self.identity.task_id,
-                error = error_chain(&error),
+                error = docker_containerizer::chain(&error),
                 "the supervision record was not written"
             );
         }
@@ -188,14 +188,4 @@ async fn send(updates: &mpsc::Sender<Update>, update: Update) {
 fn instant_of(deadline_ns: u64) -> Instant {
     let now = unix_ns(SystemTime::now());
     Instant::now() + Duration::from_nanos(deadline_ns.saturating_sub(now))
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
