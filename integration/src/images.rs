@@ -68,7 +68,7 @@ impl TestImage {
     }
 
     /// Returns the container configuration that the image carries.
-    fn config(self, content: &str) -> Value {
+    pub(crate) fn config(self, content: &str) -> Value {
         let mut config = json!({
             "Env": ["PATH=/bin:/sbin"],
             "Cmd": ["sh"],
@@ -205,7 +205,7 @@ fn archive(content: &str) -> Result<Vec<u8>> {
 }
 
 /// Builds the one layer that all images share.
-fn layer() -> Result<Vec<u8>> {
+pub(crate) fn layer() -> Result<Vec<u8>> {
     let path = busybox()?;
     let program = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     let listed = Command::new(&path)
@@ -250,6 +250,13 @@ fn layer() -> Result<Vec<u8>> {
     layer.into_inner().context("finish the image's layer")
 }
 
+/// Builds a layer of one file.
+pub(crate) fn one_file(name: &str, content: &[u8]) -> Result<Vec<u8>> {
+    let mut layer = tar::Builder::new(Vec::new());
+    add_file(&mut layer, name, 0o644, content)?;
+    layer.into_inner().context("finish a layer")
+}
+
 fn add_file(archive: &mut tar::Builder<Vec<u8>>, name: &str, mode: u32, content: &[u8]) -> Result<()> {
     add_entry(archive, name, tar::EntryType::Regular, mode, None, content)
 }
@@ -277,7 +284,7 @@ fn add_entry(
 }
 
 /// Returns this machine's architecture in the engine's words.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -116,11 +116,14 @@ impl Rig {
                     max_size: options.engine_file_size,
                     max_files: options.engine_files,
                 },
+                proxies: docker_containerizer::ProxyVariables::default(),
             },
             logs: LogSettings { rotation: options.rotation },
             drain_deadline: options.drain_deadline,
             exit_deadline: options.exit_deadline,
-            registries: docker_containerizer::RegistryAuths::default(),
+            pulls: docker_containerizer::PullSettings::default(),
+            credentials: docker_containerizer::CredentialSources::default(),
+            fetched_credentials: docker_containerizer::FetchedCredentials::Stay,
         };
         let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
         let work_dir = work_dir.canonicalize().context("find the work directory")?;

@@ -38,7 +38,7 @@ pub(crate) fn check(setup: &Setup, info: &TaskInfo, engine: &EngineFacts) -> Res
         labels: &labels,
         sandbox: layout.sandbox(),
         overlay: &[],
-        settings: &setup.request_settings(),
+        settings: &setup.request_settings()?,
         engine,
     })
     .map_err(|error| invalid(&error))?;

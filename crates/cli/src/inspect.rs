@@ -49,6 +49,7 @@ fn describe(run: &KnownRun) -> Value {
         "state": run.state().as_str_name(),
         "owner": owner,
         "started_at": run.record.started_at,
+        "image_digest": run.record.image,
         "kill": run.record.kill,
         "sandbox": run.layout.sandbox().to_string_lossy(),
         "task_info": run.info.as_ref().map(|info| without_secrets(to_json_set(info, Names::V1))),

@@ -5,11 +5,15 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use docker_containerizer::images::{Backoff, NegativeSettings, PullPolicy, PullSettings, RetrySettings};
 use docker_containerizer::logs::LogSettings;
 use docker_containerizer::request::{CpuQuota, DefaultDns, Dns, EngineFacts, EngineLog, RequestSettings};
-use docker_containerizer::{Containerizer, RegistryAuths, RemovalDelay, Settings};
+use docker_containerizer::{
+    Containerizer, CredentialSources, FetchedCredentials, HelperSettings, OperatorConfig, ProxyVariables,
+    RemovalDelay, Settings,
+};
 use docker_engine::{Engine, EngineOptions};
-use flags::{DnsEntry, DnsNetwork, DockerSettings};
+use flags::{DnsEntry, DnsNetwork, DockerConfig, DockerPullPolicy, DockerSettings};
 use mesos_types::Strictness;
 use sandbox::RotationPolicy;
 use task_supervisor::{Supervisor, SupervisorSettings};
@@ -31,6 +35,8 @@ pub(crate) struct Setup {
     /// The work directory: canonical once it exists.
     pub(crate) work_dir: PathBuf,
     socket: Socket,
+    /// `--docker_config`.
+    operator: Option<OperatorConfig>,
 }
 
 /// Who says where the engine listens.
@@ -54,7 +60,8 @@ impl Setup {
         let socket = if flags.is_given("docker_socket") { Socket::Flag } else { Socket::Environment };
         // Labels hold an absolute path, also of a directory that is still to be made.
         let absolute = std::path::absolute(&work_dir).unwrap_or(work_dir);
-        Ok(Self { work_dir: absolute.canonicalize().unwrap_or(absolute), settings, socket })
+        let operator = settings.credentials.config.as_ref().map(operator).transpose()?;
+        Ok(Self { work_dir: absolute.canonicalize().unwrap_or(absolute), settings, socket, operator })
     }
 
     /// Makes the work directory. Called once the definition was checked and the engine answers, so that what fails
@@ -88,22 +95,30 @@ impl Setup {
     ///
     /// No engine answers, or none that we can talk to.
     pub(crate) async fn engine(&self) -> Result<Engine, Failure> {
-        let mut options = EngineOptions::new(&self.settings.docker_socket);
-        if self.socket == Socket::Environment {
-            let host = std::env::var("DOCKER_HOST").ok();
-            options.socket = docker_engine::resolve_socket(None, host.as_deref())
-                .map_err(|error| Failure::of("cannot find the Docker Engine", &error))?;
+        let mut options = EngineOptions::new(self.engine_socket()?);
+        if let Some(operator) = &self.operator {
+            options.headers = operator.headers().map_err(|error| unusable(&error))?;
         }
         let deadlines = &self.settings.deadlines;
         options.deadlines.create = deadlines.create;
         options.deadlines.start = deadlines.start;
         options.deadlines.inspect = deadlines.inspect;
-        options.deadlines.pull_inactivity = deadlines.pull_inactivity;
-        options.deadlines.pull_total = deadlines.pull;
         options.deadlines.remove = deadlines.remove;
         options.max_creates_in_flight = self.settings.docker_max_parallel_launches.get();
         options.max_starts_in_flight = self.settings.docker_max_parallel_launches.get();
         Engine::connect(options).await.map_err(|error| unreachable_engine(&error))
+    }
+
+    /// Where the engine listens.
+    fn engine_socket(&self) -> Result<PathBuf, Failure> {
+        match self.socket {
+            Socket::Flag => Ok(self.settings.docker_socket.clone()),
+            Socket::Environment => {
+                let host = std::env::var("DOCKER_HOST").ok();
+                docker_engine::resolve_socket(None, host.as_deref())
+                    .map_err(|error| Failure::of("cannot find the Docker Engine", &error))
+            }
+        }
     }
 
     /// The containerizer on the engine.
@@ -114,11 +129,16 @@ impl Setup {
     pub(crate) async fn containerizer(&self) -> Result<Containerizer, Failure> {
         let engine = self.engine().await?;
         let settings = Settings {
-            request: self.request_settings(),
+            request: self.request_settings()?,
             logs: LogSettings { rotation: self.rotation() },
             drain_deadline: self.settings.logs.drain,
             exit_deadline: self.settings.deadlines.missed_exit,
-            registries: self.registries()?,
+            pulls: self.pull_settings(),
+            credentials: self.credentials(),
+            fetched_credentials: match self.settings.credentials.hide {
+                true => FetchedCredentials::Hidden,
+                false => FetchedCredentials::Stay,
+            },
         };
         Containerizer::new(engine, settings)
             .await
@@ -148,17 +168,26 @@ impl Setup {
         RemovalDelay::Never
     }
 
-    /// The credentials of `--docker_config`.
-    fn registries(&self) -> Result<RegistryAuths, Failure> {
-        match &self.settings.docker_config {
-            None => Ok(RegistryAuths::default()),
-            Some(config) => RegistryAuths::parse(config.expose())
-                .map_err(|error| Failure::of("the flag --docker_config cannot be used", &error)),
+    /// Where credentials for pulls come from.
+    fn credentials(&self) -> CredentialSources {
+        let settings = &self.settings.credentials;
+        let helpers = HelperSettings::new(
+            &settings.helper_path,
+            settings.helper_timeout,
+            settings.max_parallel_helpers.get(),
+        );
+        match self.operator.clone() {
+            Some(config) => CredentialSources::with_operator(config, helpers),
+            None => CredentialSources::sandbox_only(),
         }
     }
 
     /// What the flags say about requests.
-    pub(crate) fn request_settings(&self) -> RequestSettings {
+    ///
+    /// # Errors
+    ///
+    /// A `--docker_config` that has become unusable, or an engine on no socket.
+    pub(crate) fn request_settings(&self) -> Result<RequestSettings, Failure> {
         let entry = |entry: &DnsEntry| Dns {
             nameservers: entry.nameservers.clone(),
             search: entry.search.clone(),
@@ -172,7 +201,11 @@ impl Setup {
                 DnsNetwork::AnyUser => default_dns.any_user = Some(entry(dns)),
             }
         }
-        RequestSettings {
+        let proxies = match &self.operator {
+            Some(operator) => operator.proxies(&self.engine_socket()?).map_err(|error| unusable(&error))?,
+            None => ProxyVariables::default(),
+        };
+        Ok(RequestSettings {
             sandbox_directory: self.settings.sandbox_directory.display().to_string(),
             cfs: if self.settings.cgroups_enable_cfs { CpuQuota::FromRequest } else { CpuQuota::FromLimit },
             default_dns,
@@ -181,6 +214,31 @@ impl Setup {
                 max_size: self.settings.logs.driver_max_size,
                 max_files: u32::try_from(self.settings.logs.driver_max_files).unwrap_or(u32::MAX),
             },
+            proxies,
+        })
+    }
+
+    /// What the flags say about pulls.
+    fn pull_settings(&self) -> PullSettings {
+        let pulls = &self.settings.pulls;
+        let backoff = |(from, to): (Duration, Duration)| Backoff { from, to };
+        PullSettings {
+            policy: match pulls.policy {
+                DockerPullPolicy::IfNotPresent => PullPolicy::IfNotPresent,
+                DockerPullPolicy::Always => PullPolicy::Always,
+                DockerPullPolicy::PreferCached => PullPolicy::PreferCached,
+            },
+            max_parallel: pulls.max_parallel.get(),
+            max_queued: pulls.max_queued.get(),
+            quick: pulls.quick,
+            timeout: pulls.timeout,
+            inactivity: pulls.inactivity,
+            retry: RetrySettings {
+                max_retries: pulls.max_retries,
+                network: backoff(pulls.backoff),
+                rate_limit: backoff(pulls.rate_limit_backoff),
+            },
+            negative: NegativeSettings { ttl: pulls.negative_ttl, size: pulls.negative_size.get() },
         }
     }
 
@@ -195,6 +253,20 @@ impl Setup {
             max_files: u32::try_from(self.settings.logs.max_files).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// Reads `--docker_config`.
+fn operator(config: &DockerConfig) -> Result<OperatorConfig, Failure> {
+    match config {
+        DockerConfig::Inline(text) => OperatorConfig::inline(text.expose()),
+        DockerConfig::File(path) => OperatorConfig::file(path),
+    }
+    .map_err(|error| unusable(&error))
+}
+
+/// What a person reads when `--docker_config` cannot be used.
+fn unusable(error: &docker_containerizer::CredentialError) -> Failure {
+    Failure::of("the flag --docker_config cannot be used", error)
 }
 
 /// What a person reads when no engine answers.

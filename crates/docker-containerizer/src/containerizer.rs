@@ -16,8 +16,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::blocking::blocking;
-use crate::credentials::RegistryAuths;
+use crate::credentials::CredentialSources;
 use crate::driver::{Command, Driver, View, Watched};
+use crate::images::{PullCounters, PullManager, PullSettings};
 use crate::labels::Labels;
 use crate::lifecycle::Life;
 use crate::logs::{CursorStore, LogFiles, LogSettings, Source};
@@ -41,8 +42,22 @@ pub struct Settings {
     pub drain_deadline: Duration,
     /// How long the engine may take to tell an exit code after the process was seen gone.
     pub exit_deadline: Duration,
-    /// Credentials by registry (`--docker_config`).
-    pub registries: RegistryAuths,
+    /// How images are pulled.
+    pub pulls: PullSettings,
+    /// Where credentials for pulls come from.
+    pub credentials: CredentialSources,
+    /// Whether a task finds the credentials that it brought (`--docker_hide_credentials`).
+    pub fetched_credentials: FetchedCredentials,
+}
+
+/// What becomes of the registry credentials that a task brought into its sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FetchedCredentials {
+    /// They stay where they are, as in Mesos.
+    #[default]
+    Stay,
+    /// They are removed before the task starts.
+    Hidden,
 }
 
 /// What all drivers share.
@@ -51,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) settings: Settings,
     pub(crate) tasks: TaskTracker,
+    pub(crate) pulls: PullManager,
     table: Mutex<BTreeMap<ContainerId, Entry>>,
 }
 
@@ -150,8 +166,9 @@ impl Containerizer {
         let info = engine.info(engine.deadlines().info).await?;
         let facts = EngineFacts { memory: info.mem_total, default_log_driver: info.default_log_driver };
         let host = Host { cpus: f64::from(info.ncpu), memory: info.mem_total };
-        let shared =
-            Shared { engine, settings, tasks: TaskTracker::new(), table: Mutex::new(BTreeMap::new()) };
+        let tasks = TaskTracker::new();
+        let pulls = PullManager::new(engine.clone(), settings.pulls, tasks.clone());
+        let shared = Shared { engine, settings, tasks, pulls, table: Mutex::new(BTreeMap::new()) };
         Ok(Self { shared: Arc::new(shared), facts, host })
     }
 
@@ -338,6 +355,11 @@ impl Containerizer {
     /// The ids of all containers whose end was not told.
     pub fn containers(&self) -> Vec<ContainerId> {
         self.shared.table.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// What became of pulls so far, for metrics.
+    pub fn pull_counters(&self) -> PullCounters {
+        self.shared.pulls.counters()
     }
 
     /// Waits until every container has ended and every due removal is done.

@@ -8,35 +8,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use docker_engine::{EngineTime, Inspection, Terminal};
-use mesos_types::{Limit, Megabytes, TaskSpec};
+use docker_engine::{EngineTime, ImageDetails, Inspection, Terminal};
+use mesos_types::TaskSpec;
+use sandbox::RelPath;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
 use crate::cgroup::Cgroups;
-use crate::containerizer::Shared;
+use crate::containerizer::{FetchedCredentials, Shared};
 use crate::exit::{ExitWatch, Process};
+use crate::images::{ImageIdentity, PullListener};
 use crate::launch::Launcher;
 use crate::lifecycle::{Action, End, Event, Life};
 use crate::logs::{CursorStore, Drained, Follower, LogFiles, LogTap, Source};
-use crate::order::{LaunchOrder, Progress, RemovalDelay, RunPaths, Running};
+use crate::order::{LaunchOrder, LaunchedImage, Progress, RemovalDelay, RunPaths, Running};
 use crate::removal::remove;
 use crate::request::Output;
 use crate::stop::Stopping;
-use crate::termination::{
-    Cause, Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown,
-};
+use crate::termination::{Cause, Ending, Exit, Failure, Kill, LogsEnd, Phase, Termination};
 
 /// The signal that stops a container whose image names none.
 const DEFAULT_STOP_SIGNAL: &str = "SIGTERM";
 
 /// The pause before a container that could not be removed is tried again.
 const PARKED: Duration = Duration::from_secs(5);
-
-/// The pause between looks at a container that should be stopped.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The grace of a kill that asks for more than time has.
 const LONGEST_GRACE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -71,6 +68,8 @@ pub(crate) struct Driver {
     /// Ends the launch's waits when a kill comes.
     killed: CancellationToken,
     pub(crate) stop_signal: String,
+    /// The image that was looked at; of a launch only.
+    image: Option<LaunchedImage>,
 }
 
 /// A container that runs, with all that watches it.
@@ -105,6 +104,7 @@ impl Driver {
             kill: None,
             killed: CancellationToken::new(),
             stop_signal,
+            image: None,
         }
     }
 
@@ -117,7 +117,9 @@ impl Driver {
             engine: &shared.engine,
             request: &request,
             labels: &labels,
-            registries: &shared.settings.registries,
+            pulls: &shared.pulls,
+            credentials: &shared.settings.credentials,
+            sandbox: &paths.sandbox,
             killed: &killed,
         };
         let tell = |told: Progress| {
@@ -127,42 +129,49 @@ impl Driver {
 
         // Nothing fetches URIs yet: a task with URIs is refused before it gets here.
         self.step(Event::Fetched);
-        let image = launcher.image(self.task.container.pull, |line| drop(tell(Progress::Pull(line))));
+        let files = blocking(|| self.open_files(&paths, &request, owner));
+        let mut files = match files {
+            Ok(files) => files,
+            Err(failure) => return self.never_ran(Event::Failed(failure), None).await,
+        };
+        let mut listener = PullListener::new(&mut files, progress.as_ref());
+        let image = launcher.image(self.task.container.pull, &mut listener);
         let image = match interruptible(&mut self.commands, image).await {
             Ok(Ok(image)) => image,
             Ok(Err(failure)) => return self.never_ran(Event::Failed(failure), None).await,
             Err(kill) => return self.destroyed(kill, Phase::Pulling).await,
         };
         self.step(Event::Pulled);
-        if let Some(signal) = image.stop_signal.filter(|signal| !signal.is_empty()) {
-            self.stop_signal = signal;
+        self.use_image(image, &request);
+        if let Err(failure) = blocking(|| self.make_mount_points(&paths, &request, owner)) {
+            return self.never_ran(Event::Failed(failure), None).await;
         }
-        if !request.body.stop_signal.is_empty() {
-            self.stop_signal.clone_from(&request.body.stop_signal);
-        }
-        let files = blocking(|| self.prepare_files(&paths, &request, owner));
-        let files = match files {
-            Ok(files) => files,
-            Err(failure) => return self.never_ran(Event::Failed(failure), None).await,
-        };
         if let Some(progress) = &progress {
             // TASK_STARTING must not be lost.
             let _ = self.through(progress.send(Progress::Prepared)).await;
         }
         self.step(Event::Mounted);
 
-        let created = self.through(launcher.create()).await;
+        let mut listener = PullListener::new(&mut files, progress.as_ref());
+        let created = self.through(launcher.create(&mut listener)).await;
         let engine_id = match created {
-            Ok((id, warnings)) => {
-                if !warnings.is_empty() {
-                    drop(tell(Progress::Warnings(warnings)));
+            Ok(created) => {
+                if !created.warnings.is_empty() {
+                    drop(tell(Progress::Warnings(created.warnings)));
                 }
-                id
+                if let Some(image) = created.image {
+                    self.use_image(image, &request);
+                }
+                created.id
             }
             Err(failure) => return self.clear(&launcher, failure, None).await,
         };
         if self.kill.is_some() {
             return self.clear(&launcher, Failure::new("start", "killed before the start"), None).await;
+        }
+        // Nothing pulls any more; and nothing fetches URIs yet, so no archive brought a config.
+        if let Err(failure) = blocking(|| self.hide_credentials(&paths, &[])) {
+            return self.clear(&launcher, failure, None).await;
         }
         let source = match self.source(&request.output, &engine_id).await {
             Ok(source) => source,
@@ -269,8 +278,18 @@ impl Driver {
         }
     }
 
-    /// Makes the sandbox's log files and the places of the volumes.
-    fn prepare_files(
+    /// Takes note of the image that will run.
+    fn use_image(&mut self, image: ImageDetails, request: &crate::request::Request) {
+        let identity = ImageIdentity::of(&request.image, &image);
+        self.image = Some(LaunchedImage { id: image.id, identity });
+        let asked = Some(&request.body.stop_signal).filter(|signal| !signal.is_empty()).cloned();
+        if let Some(signal) = asked.or(image.stop_signal.filter(|signal| !signal.is_empty())) {
+            self.stop_signal = signal;
+        }
+    }
+
+    /// Makes the sandbox's log files. They are there from the beginning: what takes its time is told in them.
+    fn open_files(
         &self,
         paths: &RunPaths,
         request: &crate::request::Request,
@@ -284,8 +303,33 @@ impl Driver {
         for notice in &request.notices {
             files.note(&notice.to_string()).map_err(fail)?;
         }
-        crate::mount::make(&request.mount_points, &directory, owner)?;
         Ok(files)
+    }
+
+    /// Makes the places of the volumes.
+    fn make_mount_points(
+        &self,
+        paths: &RunPaths,
+        request: &crate::request::Request,
+        owner: Option<sandbox::Owner>,
+    ) -> Result<(), Failure> {
+        let directory = sandbox::Sandbox::open(&paths.sandbox)
+            .map_err(|error| Failure::new("mount", crate::chain(&error)))?;
+        crate::mount::make(&request.mount_points, &directory, owner)
+    }
+
+    /// Removes the registry credentials that the task brought, and the `archives` they came from, where the operator
+    /// wants that.
+    fn hide_credentials(&self, paths: &RunPaths, archives: &[RelPath]) -> Result<(), Failure> {
+        match self.shared.settings.fetched_credentials {
+            FetchedCredentials::Stay => Ok(()),
+            FetchedCredentials::Hidden => {
+                crate::credentials::hide(&paths.sandbox, archives).map(drop).map_err(|error| {
+                    let error = crate::chain(&error);
+                    Failure::new("start", format!("cannot hide registry credentials from the task: {error}"))
+                })
+            }
+        }
     }
 
     async fn source(&self, output: &Output, engine_id: &str) -> Result<Source, Failure> {
@@ -347,7 +391,7 @@ impl Driver {
                 .ok(),
             None => None,
         };
-        let running = Running::of(inspection);
+        let running = Running::of(inspection, self.image.as_ref());
         self.view.send_modify(|view| {
             view.running = Some(running);
             view.cgroups.clone_from(&cgroups);
@@ -438,55 +482,6 @@ impl Driver {
         self.end(termination, None).await;
     }
 
-    /// Collects what is known of the end: the engine's last word, and the rest of the output.
-    async fn conclude(&self, watched: Watched, exit: Exit, oom_kills: Option<u64>) -> Termination {
-        let (inspection, drained) = tokio::join!(self.last_word(&watched.engine_id, &exit), watched.logs);
-        let exit = believed(exit, &watched.started_at, inspection.as_ref());
-        let oom =
-            inspection.as_ref().is_some_and(|now| now.state.oom_killed) || oom_kills.is_some_and(|n| n > 0);
-        let limit = match (self.task.limits.mem, self.task.resources.mem) {
-            (Some(Limit::Finite(limit)), _) => Some(limit),
-            (Some(Limit::Infinite), _) | (None, None) => None,
-            (None, Some(request)) => Some(request.max(Megabytes(32))),
-        };
-        let is_limited = oom && exit != Exit::Code(0) && self.kill.is_none();
-        let (logs, last_errors) = drained
-            .map_or((LogsEnd::Incomplete, String::new()), |drained| (drained.end, drained.last_errors));
-        Termination {
-            ending: Ending::Exited(exit),
-            killed: self.kill,
-            limitation: is_limited.then_some(Limitation::Memory(limit)),
-            engine_error: inspection.map(|now| now.state.error).filter(|error| !error.is_empty()),
-            last_errors,
-            logs,
-        }
-    }
-
-    /// What the engine says of a container whose run has ended. One that somebody restarted is killed first, since its
-    /// task is over: the end is told only when it is known to be stopped.
-    async fn last_word(&self, id: &str, exit: &Exit) -> Option<Inspection> {
-        let engine = &self.shared.engine;
-        loop {
-            match engine.inspect(id, engine.deadlines().inspect).await {
-                Ok(Some(now)) if now.state.running && *exit != Exit::Unknown(Unknown::EngineMissedIt) => {
-                    tracing::warn!(
-                        container = id,
-                        "somebody restarted it after its task had ended: killing it"
-                    );
-                    if let Err(error) = engine.kill(id, "SIGKILL", engine.deadlines().kill).await {
-                        tracing::debug!(container = id, error = crate::chain(&error), "killed again soon");
-                    }
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-                Ok(inspection) => return inspection,
-                Err(_) if *exit == Exit::Unknown(Unknown::RestartedOutside) => {
-                    tokio::time::sleep(LOOK_AGAIN).await
-                }
-                Err(_) => return None,
-            }
-        }
-    }
-
     /// Tells the end once, then removes the container when its time has come.
     async fn end(self, termination: Termination, engine_id: Option<&str>) {
         let settled = engine_id.is_none() || self.removal == RemovalDelay::Never;
@@ -518,16 +513,6 @@ impl Driver {
     }
 }
 
-/// The exit as far as it can be believed: the engine sets the code of a container that it starts again to 0, which a
-/// wait may read in place of the code of the run that ended.
-fn believed(exit: Exit, started_at: &EngineTime, now: Option<&Inspection>) -> Exit {
-    let is_another_run = started_at.is_set() && now.is_some_and(|now| now.state.started_at != *started_at);
-    match exit {
-        Exit::Code(0) if is_another_run => Exit::Unknown(Unknown::RestartedOutside),
-        exit => exit,
-    }
-}
-
 /// When SIGKILL follows a kill of now.
 fn deadline(kill: Kill) -> Instant {
     let now = Instant::now();
@@ -549,25 +534,6 @@ async fn interruptible<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const START: &str = "2026-11-21T10:00:00.1Z";
-    const LATER: &str = "2026-11-21T10:00:05.2Z";
-
-    #[rstest::rstest]
-    #[case::the_same_run(Exit::Code(0), START, Exit::Code(0))]
-    #[case::another_run_hides_the_code(Exit::Code(0), LATER, Exit::Unknown(Unknown::RestartedOutside))]
-    #[case::a_code_that_was_read_in_time(Exit::Code(137), LATER, Exit::Code(137))]
-    fn a_code_of_0_counts_only_for_the_run_that_ended(
-        #[case] exit: Exit,
-        #[case] started_at: &str,
-        #[case] expected: Exit,
-    ) {
-        let json = format!(
-            r#"{{"Id": "a", "State": {{"Status": "exited", "Running": false, "StartedAt": "{started_at}"}}}}"#
-        );
-        let now = Inspection::from_json(json.as_bytes()).unwrap();
-        assert_eq!(believed(exit, &EngineTime::new(START), Some(&now)), expected);
-    }
 
     #[test]
     fn a_grace_beyond_time_is_long_and_no_panic() {

@@ -1,20 +1,20 @@
-//! The steps of a launch that talk to the engine: image, create, start. Each may be told of a kill in between.
+//! The steps of a launch that talk to the engine: create and start here, the image in `images::acquire`. Each may be
+//! told of a kill in between.
 //!
 //! After a timeout the outcome is unknown, so each step looks before it does anything again: a container has a name
 //! that only this launch uses, so what is there under that name is what an earlier attempt made. An engine that is
 //! away makes a launch wait, not fail; the driver's kill interrupts the wait.
 
+use std::path::Path;
 use std::time::Duration;
 
-use docker_engine::{
-    Engine, EngineError, ErrorKind, ImageDetails, ImageRef, Inspection, PullDeadlines, PullProgress,
-};
-use mesos_types::PullPolicy;
+use docker_engine::{Engine, EngineError, ErrorKind, ImageDetails, Inspection};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::containerizer::Shared;
-use crate::credentials::RegistryAuths;
+use crate::credentials::CredentialSources;
+use crate::images::{PullListener, PullManager};
 use crate::labels::Labels;
 use crate::request::Request;
 use crate::termination::Failure;
@@ -34,9 +34,23 @@ pub(crate) struct Launcher<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) request: &'a Request,
     pub(crate) labels: &'a Labels,
-    pub(crate) registries: &'a RegistryAuths,
+    pub(crate) pulls: &'a PullManager,
+    pub(crate) credentials: &'a CredentialSources,
+    /// The sandbox's path on the host, where the task may have brought credentials.
+    pub(crate) sandbox: &'a Path,
     /// A kill came: what is in flight goes through, and nothing is tried or waited for any more.
     pub(crate) killed: &'a CancellationToken,
+}
+
+/// A container that was created.
+#[derive(Debug)]
+pub(crate) struct NewContainer {
+    /// The engine's id.
+    pub(crate) id: String,
+    /// The engine's warnings.
+    pub(crate) warnings: Vec<String>,
+    /// The image, if it had to be pulled again.
+    pub(crate) image: Option<ImageDetails>,
 }
 
 /// How a create or start that may have been lost stands.
@@ -51,68 +65,7 @@ enum Lost {
 }
 
 impl Launcher<'_> {
-    /// Has the image on the host: by looking, or by pulling.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it cancels a pull in the engine.
-    pub(crate) async fn image(
-        &self,
-        policy: PullPolicy,
-        progress: impl FnMut(PullProgress) + Send,
-    ) -> Result<ImageDetails, Failure> {
-        let image = &self.request.image;
-        if policy == PullPolicy::IfMissing
-            && let Some(details) =
-                self.patiently(|| self.look_for_image(image)).await.map_err(pull_failure)?
-        {
-            return Ok(details);
-        }
-        self.pull_patiently(image, progress).await.map_err(pull_failure)?;
-        match self.patiently(|| self.look_for_image(image)).await.map_err(pull_failure)? {
-            Some(details) => Ok(details),
-            None => Err(Failure::new(
-                "pull",
-                format!("the image {} was pulled and is not there", image.familiar()),
-            )
-            .exit_code(125)),
-        }
-    }
-
-    async fn look_for_image(&self, image: &ImageRef) -> Result<Option<ImageDetails>, EngineError> {
-        self.engine.image_inspect(image, self.engine.deadlines().image_inspect).await
-    }
-
-    /// Pulls, again when the engine went away meanwhile.
-    async fn pull_patiently(
-        &self,
-        image: &ImageRef,
-        mut progress: impl FnMut(PullProgress) + Send,
-    ) -> Result<(), EngineError> {
-        let since = Instant::now();
-        loop {
-            match self.pull(image, &mut progress).await {
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::Unreachable { .. } | ErrorKind::StreamBroken { .. }
-                    ) && !self.is_over(since) =>
-                {
-                    tracing::warn!(error = crate::chain(&error), "the pull is begun again");
-                    self.pause().await;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    async fn pull(&self, image: &ImageRef, progress: impl FnMut(PullProgress)) -> Result<(), EngineError> {
-        let deadlines = self.engine.deadlines();
-        let deadlines = PullDeadlines { total: deadlines.pull_total, inactivity: deadlines.pull_inactivity };
-        self.engine.pull(image, self.registries.of(image), deadlines, progress).await
-    }
-
-    /// Creates the container; answers the engine's id and its warnings.
+    /// Creates the container. An image that was removed since it was looked at is pulled again, once.
     ///
     /// # Errors
     ///
@@ -121,20 +74,22 @@ impl Launcher<'_> {
     /// # Cancel safety
     ///
     /// Must run to its end: a create in flight makes a container all the same.
-    pub(crate) async fn create(&self) -> Result<(String, Vec<String>), Failure> {
-        let mut pulled = false;
+    pub(crate) async fn create(&self, listener: &mut PullListener<'_>) -> Result<NewContainer, Failure> {
+        let mut image = None;
         let since = Instant::now();
         for attempt in 1.. {
             let deadline = self.engine.deadlines().create;
             let error = match self.engine.create(&self.request.name, &self.request.body, deadline).await {
-                Ok(created) => return Ok((created.id, created.warnings)),
+                Ok(created) => {
+                    return Ok(NewContainer { id: created.id, warnings: created.warnings, image });
+                }
                 Err(error) => error,
             };
             // Somebody removed the image between our look and the create.
-            if error.is_not_found() && !pulled && is_missing_image(&error) {
-                pulled = true;
+            if error.is_not_found() && image.is_none() && is_missing_image(&error) {
+                listener.vanished(&self.request.image);
                 tokio::select! {
-                    pulled = self.pull(&self.request.image, |_| {}) => pulled.map_err(pull_failure)?,
+                    pulled = self.image_again(listener) => image = Some(pulled?),
                     () = self.killed.cancelled() => return Err(create_failure(&error)),
                 }
                 continue;
@@ -149,7 +104,7 @@ impl Launcher<'_> {
                         self.patiently(|| self.find()).await.map_err(|e| create_failure(&e))?
                     {
                         if self.is_ours(&found) && !found.state.started_at.is_set() {
-                            return Ok((found.id, Vec::new()));
+                            return Ok(NewContainer { id: found.id, warnings: Vec::new(), image });
                         }
                         return Err(create_failure(&error));
                     }
@@ -259,7 +214,7 @@ impl Launcher<'_> {
     }
 
     /// Repeats a question while the engine is away or does not answer, for as long as a launch waits for it.
-    async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, EngineError>
+    pub(crate) async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, EngineError>
     where
         F: Future<Output = Result<T, EngineError>>,
     {
@@ -293,23 +248,6 @@ fn lost(error: &EngineError) -> Lost {
 /// its own sentence, and a pull of an image that is there costs one look.
 fn is_missing_image(error: &EngineError) -> bool {
     error.engine_message().is_some_and(|message| message.to_ascii_lowercase().contains("no such image"))
-}
-
-fn pull_failure(error: EngineError) -> Failure {
-    let hint = match error.kind() {
-        ErrorKind::NotFound { .. } => "check the name and the tag of the image",
-        ErrorKind::Unauthorized { .. } => {
-            "check the name of the image; if it is private, give credentials with --docker_config"
-        }
-        ErrorKind::ServerError { .. } => {
-            "check the name of the image, and whether the engine reaches its registry"
-        }
-        ErrorKind::RateLimited { .. } => {
-            "the registry wants fewer pulls; give credentials with --docker_config"
-        }
-        _ => return Failure::new("pull", crate::chain(&error)).exit_code(125),
-    };
-    Failure::new("pull", format!("{} (hint: {hint})", crate::chain(&error))).exit_code(125)
 }
 
 fn create_failure(error: &EngineError) -> Failure {

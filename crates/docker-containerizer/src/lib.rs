@@ -7,10 +7,12 @@
 //! |---|---|
 //! | `containerizer` | the table of containers and the verbs |
 //! | `driver` | one container, from its launch to its removal |
+//! | `conclude` | what is known of its end |
 //! | `lifecycle` | what is legal, as a pure function |
 //! | `request` | a task as the Engine's create request, pure |
-//! | `launch` | image, create, start, with lost answers looked for |
-//! | `credentials` | which registry gets which credentials |
+//! | `launch` | create, start, with lost answers looked for |
+//! | `images` | pulls, shared and bounded |
+//! | `credentials` | which registry gets which credentials, from the sandbox or the operator |
 //! | `exit`, `stop` | knowing that a container ended, making it end |
 //! | `logs` | the output in the sandbox, once each and in order |
 //! | `usage`, `cgroup` | what a container uses, without an engine call |
@@ -18,6 +20,7 @@
 
 mod blocking;
 mod cgroup;
+mod conclude;
 mod containerizer;
 mod credentials;
 mod driver;
@@ -30,6 +33,7 @@ mod order;
 mod removal;
 mod stop;
 
+pub mod images;
 pub mod labels;
 pub mod logs;
 pub mod names;
@@ -38,8 +42,14 @@ pub mod request;
 pub mod termination;
 pub mod usage;
 
-pub use containerizer::{ContainerStatus, Containerizer, ContainerizerError, Handle, Settings};
-pub use credentials::{ConfigError, RegistryAuths};
+pub use containerizer::{
+    ContainerStatus, Containerizer, ContainerizerError, FetchedCredentials, Handle, Settings,
+};
+pub use credentials::{
+    ConfigError, CredentialError, CredentialSource, CredentialSources, HelperError, HelperSettings, Login,
+    OperatorConfig, ProxyVariables,
+};
+pub use images::{ImageIdentity, PullNews, PullPolicy, PullSettings, PullStage};
 pub use labels::{Checkpoint, Identity, Labels};
 pub use order::{Addresses, AdoptOrder, LaunchOrder, Progress, RemovalDelay, RunPaths, Running};
 pub use termination::{Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown};

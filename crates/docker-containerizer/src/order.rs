@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use docker_engine::{EngineTime, Inspection, PullProgress};
+use docker_engine::{EngineTime, Inspection};
 use mesos_types::TaskSpec;
 use sandbox::Owner;
 use tokio::sync::mpsc;
 
+use crate::images::{ImageIdentity, PullNews};
 use crate::labels::Labels;
 use crate::logs::LogTap;
 use crate::request::Request;
@@ -76,8 +77,8 @@ pub enum RemovalDelay {
 /// What is told of a launch while it goes on.
 #[derive(Debug, Clone)]
 pub enum Progress {
-    /// A line of the engine about a layer.
-    Pull(PullProgress),
+    /// How far the pull of the image is.
+    Pull(PullNews),
     /// Image and files are there: TASK_STARTING.
     Prepared,
     /// The engine's warnings about the request.
@@ -99,6 +100,15 @@ pub struct Running {
     pub ports: Vec<docker_engine::PublishedPort>,
     /// The process, as the engine sees it.
     pub pid: Option<u32>,
+    /// The image that it was made from.
+    pub image: ImageIdentity,
+}
+
+/// The image that a launch looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct LaunchedImage {
+    pub(crate) id: String,
+    pub(crate) identity: ImageIdentity,
 }
 
 /// The addresses of a container in the network that it was started in; none with the host's.
@@ -111,8 +121,10 @@ pub struct Addresses {
 }
 
 impl Running {
-    /// Reads what the engine says of a container that has started.
-    pub(crate) fn of(inspection: &Inspection) -> Self {
+    /// Reads what the engine says of a container that has started; `image` is what the launch looked at, and its
+    /// identity. The engine resolves the name once more as it creates the container, so the tag may have moved since.
+    pub(crate) fn of(inspection: &Inspection, image: Option<&LaunchedImage>) -> Self {
+        let image = image.filter(|image| image.id == inspection.image_id).map(|image| image.identity.clone());
         let network = inspection.networks.get(&inspection.network_mode);
         // The default bridge has mode `default` with some clients; a container in one network has one entry.
         let network = network.or_else(|| inspection.networks.values().next());
@@ -126,6 +138,7 @@ impl Running {
             },
             ports: inspection.ports.clone(),
             pid: inspection.state.pid,
+            image: image.unwrap_or_else(|| ImageIdentity::of_id(&inspection.image_id)),
         }
     }
 }

@@ -319,6 +319,7 @@ fn answer(json: Value) -> bool {
         cfs: CpuQuota::FromRequest,
         default_dns: DefaultDns::default(),
         engine_log: EngineLog { driver: "local".into(), max_size: 1 << 20, max_files: 3 },
+        proxies: docker_containerizer::ProxyVariables::default(),
     };
     let request = build(&RequestInput {
         task: &task,

@@ -68,7 +68,12 @@ impl Engine {
     /// `Timeout` after [`EngineOptions::connect_deadline`].
     pub async fn connect(options: EngineOptions) -> Result<Self, EngineError> {
         let name = options.socket.display().to_string();
-        let transport = Transport::new(options.socket, options.max_idle_connections, options.idle_timeout);
+        let transport = Transport::new(
+            options.socket,
+            options.max_idle_connections,
+            options.idle_timeout,
+            options.headers,
+        );
         let transport = Arc::new(transport);
         let call = Call::get("/version");
         let answer = within(Op::Connect, &name, options.connect_deadline, async {

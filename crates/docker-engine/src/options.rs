@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::extra_headers::ExtraHeaders;
 use crate::socket::DEFAULT_SOCKET;
 
 /// How many creates and starts are with the engine at once. Fifty launches at once on two cores took as long with 8 to
@@ -27,6 +28,8 @@ pub struct EngineOptions {
     pub max_idle_connections: usize,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// Headers that every request carries.
+    pub headers: ExtraHeaders,
 }
 
 impl EngineOptions {
@@ -40,6 +43,7 @@ impl EngineOptions {
             max_starts_in_flight: IN_FLIGHT,
             max_idle_connections: IN_FLIGHT,
             idle_timeout: Duration::from_secs(60),
+            headers: ExtraHeaders::default(),
         }
     }
 }
@@ -72,10 +76,6 @@ pub struct Deadlines {
     pub list: Duration,
     /// For [`crate::Engine::image_inspect`].
     pub image_inspect: Duration,
-    /// For a whole pull; `None` is as long as it goes on.
-    pub pull_total: Option<Duration>,
-    /// For a pull that shows no progress.
-    pub pull_inactivity: Duration,
     /// For [`crate::Engine::update`].
     pub update: Duration,
     /// For a command in a container, [`crate::Engine::exec`].
@@ -100,8 +100,6 @@ impl Default for Deadlines {
             remove: Duration::from_secs(5 * 60),
             list: Duration::from_secs(10),
             image_inspect: Duration::from_secs(30),
-            pull_total: None,
-            pull_inactivity: Duration::from_secs(2 * 60),
             update: Duration::from_secs(30),
             exec: Duration::from_secs(60),
             stream_head: Duration::from_secs(30),

@@ -12,13 +12,16 @@ use crate::path;
 use crate::streams::{Lines, next_piece};
 use crate::transport::{Buffers, Call, Repeat};
 
-/// How long a pull may take.
+/// What is asked of a pull, and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PullDeadlines {
+pub struct PullOptions<'a> {
     /// In all; `None` is as long as it goes on.
     pub total: Option<Duration>,
-    /// Without any progress. Unpacking counts as progress, as the engine reports it.
+    /// Without any line of progress about any layer. Unpacking counts as progress, and so do the seconds that the
+    /// engine counts down before it asks a registry again.
     pub inactivity: Duration,
+    /// `os[/arch[/variant]]`; `None` is the engine's own.
+    pub platform: Option<&'a str>,
 }
 
 /// What a pull reports, line by line.
@@ -40,9 +43,10 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `NotFound`, `Unauthorized`, `RateLimited` by the status that the engine gives; `ServerError` with the engine's
-    /// sentence for what it reports within the stream; `Timeout` for either deadline; `Invalid` for an image id, which
-    /// no registry knows.
+    /// `NotFound`, `Unauthorized`, `RateLimited` by the status that the engine gives, in its answer or with an error in
+    /// the stream; `ServerError` with the engine's sentence for nearly everything that a registry tells it, and for what
+    /// it reports within the stream without a status; `Timeout` for either deadline; `Invalid` for an image id, which no
+    /// registry knows.
     ///
     /// # Cancel safety
     ///
@@ -51,7 +55,7 @@ impl Engine {
         &self,
         image: &ImageRef,
         credentials: Option<&Credentials>,
-        deadlines: PullDeadlines,
+        options: PullOptions<'_>,
         mut on_progress: impl FnMut(PullProgress),
     ) -> Result<(), EngineError> {
         let subject = image.familiar();
@@ -60,13 +64,16 @@ impl Engine {
                 "it is named by its id and is not on this host, and no registry knows ids".to_owned();
             return Err(EngineError::new(Op::Pull, &subject, ErrorKind::Invalid { detail }));
         };
-        let query = format!("?fromImage={}&tag={}", path::value(&repository), path::value(reference));
+        let mut query = format!("?fromImage={}&tag={}", path::value(&repository), path::value(reference));
+        if let Some(platform) = options.platform {
+            query.push_str(&format!("&platform={}", path::value(platform)));
+        }
         let mut call = Call::post(format!("/images/create{query}"), Repeat::Safe);
         if let Some(credentials) = credentials {
             call = call.registry_auth(credentials.header());
         }
-        let pull = self.pull_stream(&subject, &call, deadlines.inactivity, &mut on_progress);
-        match deadlines.total {
+        let pull = self.pull_stream(&subject, &call, options.inactivity, &mut on_progress);
+        match options.total {
             Some(total) => within(Op::Pull, &subject, total, pull).await,
             None => pull.await,
         }

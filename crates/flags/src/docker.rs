@@ -8,11 +8,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::command_line::{insert, lookup};
+use crate::credentials::{DockerConfig, DockerCredentialSettings, helper_path};
 use crate::definition::{FlagDef, find};
 use crate::dns::ContainerDns;
 use crate::docker_table::DOCKER_FLAGS;
 use crate::error::FlagError;
-use crate::secret::Secret;
+use crate::pulls::{self, DockerPullSettings};
 use crate::source::{Notice, resolve};
 use crate::values::{parse_bool, parse_bytes, parse_duration, quote};
 
@@ -23,8 +24,8 @@ pub struct DockerSettings {
     pub work_dir: Option<PathBuf>,
     /// `--docker_socket`; absolute.
     pub docker_socket: PathBuf,
-    /// `--docker_config`: the text of a JSON object.
-    pub docker_config: Option<Secret>,
+    /// `--docker_config`, `--docker_hide_credentials` and the flags of credential helpers.
+    pub credentials: DockerCredentialSettings,
     /// `--docker_remove_delay`.
     pub docker_remove_delay: Duration,
     /// `--docker_stop_timeout`.
@@ -51,6 +52,8 @@ pub struct DockerSettings {
     pub logs: DockerLogSettings,
     /// `--docker_max_parallel_launches`.
     pub docker_max_parallel_launches: NonZeroUsize,
+    /// `--docker_pull_*`, `--docker_max_parallel_pulls` and `--docker_max_queued_pulls`.
+    pub pulls: DockerPullSettings,
     /// `--docker_*_timeout`.
     pub deadlines: DockerDeadlines,
 }
@@ -81,10 +84,6 @@ pub struct DockerDeadlines {
     pub start: Duration,
     /// `--docker_inspect_timeout`.
     pub inspect: Duration,
-    /// `--docker_pull_inactivity_timeout`.
-    pub pull_inactivity: Duration,
-    /// `--docker_pull_timeout`; `None` while the pull makes progress.
-    pub pull: Option<Duration>,
     /// `--docker_remove_timeout`.
     pub remove: Duration,
     /// `--docker_missed_exit_timeout`.
@@ -120,17 +119,21 @@ impl DockerSettings {
     ) -> Result<LoadedDockerSettings, FlagError> {
         let mut notices = Vec::new();
         let mut values = BTreeMap::new();
+        let mut config = None;
         for (name, value) in pairs {
             let definition = lookup(DOCKER_FLAGS, name.as_ref())?;
             let text = resolve(definition, value.as_ref(), &mut notices)?;
+            if definition.name == "docker_config" {
+                config = Some(DockerConfig::read(definition, value.as_ref(), &text, &mut notices)?);
+            }
             insert(&mut values, definition, text)?;
         }
         notices.extend(inert_flags(&values));
-        let settings = Self::from_values(&Values(values))?;
+        let settings = Self::from_values(&Values(values), config)?;
         Ok(LoadedDockerSettings { settings, notices })
     }
 
-    fn from_values(values: &Values) -> Result<Self, FlagError> {
+    fn from_values(values: &Values, config: Option<DockerConfig>) -> Result<Self, FlagError> {
         Ok(Self {
             work_dir: match values.optional("work_dir") {
                 None => None,
@@ -138,7 +141,14 @@ impl DockerSettings {
                 Some((_, path)) => Some(PathBuf::from(path)),
             },
             docker_socket: values.absolute("docker_socket", "Invalid Docker socket path: ")?,
-            docker_config: values.optional("docker_config").map(docker_config).transpose()?,
+            credentials: DockerCredentialSettings {
+                config,
+                hide: values.required("docker_hide_credentials", parse_bool)?,
+                helper_path: values.required("docker_credential_helper_path", helper_path)?,
+                helper_timeout: values.required("docker_credential_helper_timeout", deadline)?,
+                max_parallel_helpers: values
+                    .required("docker_max_parallel_credential_helpers", |text| count(text, 1..=1024))?,
+            },
             docker_remove_delay: values.required("docker_remove_delay", parse_duration)?,
             docker_stop_timeout: values.required("docker_stop_timeout", parse_duration)?,
             sandbox_directory: values.absolute("sandbox_directory", "")?,
@@ -165,12 +175,30 @@ impl DockerSettings {
             },
             docker_max_parallel_launches: values
                 .required("docker_max_parallel_launches", |text| count(text, 1..=1024))?,
+            pulls: DockerPullSettings {
+                policy: values.required("docker_pull_policy", pulls::policy)?,
+                max_parallel: values.required("docker_max_parallel_pulls", |text| count(text, 1..=1024))?,
+                max_queued: values.required("docker_max_queued_pulls", |text| count(text, 1..=100_000))?,
+                quick: values.required("docker_pull_quick_time", deadline)?,
+                timeout: values.required("docker_pull_timeout", pulls::timeout)?,
+                inactivity: values.required("docker_pull_inactivity_timeout", deadline)?,
+                max_retries: values.required("docker_pull_max_retries", pulls::retries)?,
+                backoff: pulls::pauses(
+                    values.required("docker_pull_backoff", deadline)?,
+                    values.required("docker_pull_max_backoff", deadline)?,
+                ),
+                rate_limit_backoff: pulls::pauses(
+                    values.required("docker_pull_rate_limit_backoff", deadline)?,
+                    values.required("docker_pull_max_rate_limit_backoff", deadline)?,
+                ),
+                negative_ttl: values.required("docker_pull_negative_ttl", parse_duration)?,
+                negative_size: values
+                    .required("docker_pull_negative_cache_size", |text| count(text, 1..=100_000))?,
+            },
             deadlines: DockerDeadlines {
                 create: values.required("docker_create_timeout", deadline)?,
                 start: values.required("docker_start_timeout", deadline)?,
                 inspect: values.required("docker_inspect_timeout", deadline)?,
-                pull_inactivity: values.required("docker_pull_inactivity_timeout", deadline)?,
-                pull: values.parsed("docker_pull_timeout", deadline)?,
                 remove: values.required("docker_remove_timeout", deadline)?,
                 missed_exit: values.required("docker_missed_exit_timeout", deadline)?,
             },
@@ -243,17 +271,6 @@ fn inert_flags(values: &BTreeMap<&'static str, String>) -> Vec<Notice> {
         .filter(|(flag, _)| values.contains_key(flag))
         .map(|(flag, text)| Notice { flag, text: format!("--{flag} {text}") })
         .collect()
-}
-
-/// Checks that the credentials are a JSON object; the parser's own message could quote them, so it is not used.
-fn docker_config((name, text): (&'static str, &str)) -> Result<Secret, FlagError> {
-    match serde_json::from_str::<serde_json::Map<String, Value>>(text) {
-        Ok(_) => Ok(Secret::new(text)),
-        Err(error) => Err(FlagError::invalid(
-            name,
-            format!("the value is not a JSON object (line {}, column {})", error.line(), error.column()),
-        )),
-    }
 }
 
 fn container_dns((name, text): (&'static str, &str)) -> Result<ContainerDns, FlagError> {
@@ -337,10 +354,12 @@ mod tests {
         assert_eq!(settings.deadlines.create, Duration::from_secs(240));
         assert_eq!(settings.deadlines.start, Duration::from_secs(180));
         assert_eq!(settings.deadlines.inspect, Duration::from_secs(30));
-        assert_eq!(settings.deadlines.pull_inactivity, Duration::from_secs(120));
-        assert_eq!(settings.deadlines.pull, None);
         assert_eq!(settings.deadlines.remove, Duration::from_secs(300));
-        assert_eq!((settings.work_dir, settings.docker_config), (None, None));
+        assert_eq!(settings.work_dir, None);
+        let credentials = settings.credentials;
+        assert_eq!((credentials.config, credentials.hide), (None, false));
+        assert_eq!(credentials.helper_timeout, Duration::from_secs(30));
+        assert_eq!(credentials.max_parallel_helpers.get(), 4);
     }
 
     #[test]
@@ -349,6 +368,10 @@ mod tests {
             ("work-dir", "/w"),
             ("docker_socket", "/s"),
             ("docker_config", r#"{"auths":{}}"#),
+            ("docker_hide_credentials", "true"),
+            ("docker_credential_helper_path", "/helpers"),
+            ("docker_credential_helper_timeout", "7secs"),
+            ("docker_max_parallel_credential_helpers", "2"),
             ("docker", "docker"),
             ("docker_remove_delay", "1mins"),
             ("docker_stop_timeout", "3secs"),
@@ -376,16 +399,20 @@ mod tests {
         let defaults = DockerSettings::defaults();
         let settings = loaded.settings;
         assert_eq!(settings.work_dir, Some(PathBuf::from("/w")));
-        assert_eq!(settings.docker_config.as_ref().unwrap().expose(), r#"{"auths":{}}"#);
+        let credentials = &settings.credentials;
+        assert!(matches!(credentials.config, Some(DockerConfig::Inline(_))) && credentials.hide);
+        assert_eq!(credentials.helper_path, "/helpers");
+        assert_eq!(credentials.helper_timeout, Duration::from_secs(7));
+        assert_eq!(credentials.max_parallel_helpers.get(), 2);
         assert!(settings.default_container_dns.as_ref().unwrap().for_bridge().is_some());
         assert_eq!(settings.executor_environment_variables.as_ref().unwrap()["A"], "b");
         assert_eq!(settings.logs.max_size, Some(10 << 20));
-        assert_eq!(settings.deadlines.pull, Some(Duration::from_secs(5)));
+        assert_eq!(settings.pulls.timeout, Some(Duration::from_secs(5)));
         assert_ne!(settings.deadlines.remove, defaults.deadlines.remove);
         assert!(settings.cgroups_enable_cfs && settings.docker_strict_fields && settings.docker_honor_user);
         assert!(!settings.docker_kill_orphans && !settings.switch_user);
         let flags: Vec<_> = loaded.notices.iter().map(|notice| notice.flag).collect();
-        assert_eq!(flags, ["docker", "docker_stop_timeout"]);
+        assert_eq!(flags, ["docker_config", "docker", "docker_stop_timeout"]);
     }
 
     #[test]
@@ -451,15 +478,5 @@ mod tests {
         let settings = load(&[("docker_config", r#"{"auths":{"r":{"auth":"hunter2"}}}"#)]).unwrap().settings;
         assert!(!format!("{settings:?}").contains("hunter2"));
         assert!(format!("{settings:?}").contains("***"));
-    }
-
-    #[test]
-    fn a_bare_path_for_the_config_works_with_a_notice() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("config.json");
-        std::fs::write(&path, "{}\n").unwrap();
-        let loaded = load(&[("docker_config", path.to_str().unwrap())]).unwrap();
-        assert_eq!(loaded.settings.docker_config.unwrap().expose(), "{}");
-        assert_eq!(loaded.notices.len(), 1);
     }
 }

@@ -8,23 +8,27 @@
 //! Facts followed: stout `flags/flags.hpp`, `duration.hpp`, `bytes.hpp` and Mesos `src/slave/flags.cpp`.
 
 pub mod command_line;
+mod credentials;
 pub mod definition;
 pub mod dns;
 pub mod docker;
 mod docker_table;
 pub mod error;
 pub mod markdown;
+mod pulls;
 pub mod secret;
 pub mod source;
 pub mod values;
 
 pub use command_line::{ParsedFlags, parse};
+pub use credentials::{DockerConfig, DockerCredentialSettings};
 pub use definition::{FlagDef, FlagKind, Sensitivity, normalize_name};
 pub use dns::{ContainerDns, DnsEntry, DnsNetwork};
 pub use docker::{DockerDeadlines, DockerLogSettings, DockerSettings, LoadedDockerSettings};
 pub use docker_table::DOCKER_FLAGS;
 pub use error::FlagError;
 pub use markdown::markdown_table;
+pub use pulls::{DockerPullPolicy, DockerPullSettings};
 pub use secret::Secret;
 pub use source::{FlagSource, MAX_FLAG_FILE_BYTES, Notice};
 pub use values::{format_bytes, format_duration, parse_bool, parse_bytes, parse_duration};

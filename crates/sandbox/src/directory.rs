@@ -182,6 +182,32 @@ impl Sandbox {
         pinned.open(OFlags::RDONLY).context(operation, self.path.join(rel))
     }
 
+    /// Removes a file. It must be a regular file with one link, on a way without symbolic links: of any other the
+    /// content would still be reachable.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::is_not_found`] when nothing is there, [`SandboxError::Symlink`] and
+    /// [`SandboxError::Unexpected`] for what is no such file, and errors of the system.
+    pub fn remove_file(&self, rel: &RelPath) -> Result<(), SandboxError> {
+        let operation = "remove";
+        let path = || self.path.join(rel);
+        self.pin(operation, rel)?.plain().map_err(|found| SandboxError::Unexpected {
+            operation,
+            path: path(),
+            found,
+            expected: "a regular file with one link",
+        })?;
+        // The name is taken away where it was pinned; a link that took its place meanwhile would go, not its target.
+        match rel.split() {
+            (None, name) => unlinkat(self.fd(), name, AtFlags::empty()).context(operation, path()),
+            (Some(parent), name) => {
+                let parent = self.pin(operation, &parent)?.into_file();
+                unlinkat(&parent, name, AtFlags::empty()).context(operation, path())
+            }
+        }
+    }
+
     /// Creates a file that is not there yet, for reading and writing, with the nine permission bits of `mode`.
     ///
     /// # Errors

@@ -63,6 +63,23 @@ fn open_file_opens_nothing_but_plain_files() {
 }
 
 #[test]
+fn remove_file_removes_nothing_but_plain_files() {
+    with_each_plant("file", |scene, plant| {
+        let error = scene.sandbox.remove_file(&rel("file")).expect_err("refused");
+        assert_refused(&error, plant, &scene.path("file"));
+        assert!(scene.path("file").symlink_metadata().is_ok(), "{plant:?}");
+    });
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("a")).expect("made");
+    for file in ["file", "a/file"] {
+        std::fs::write(scene.path(file), "mine").expect("written");
+        scene.sandbox.remove_file(&rel(file)).expect("removed");
+        assert!(!scene.path(file).exists());
+        assert!(scene.sandbox.remove_file(&rel(file)).expect_err("missing").is_not_found());
+    }
+}
+
+#[test]
 fn no_open_goes_through_a_directory_that_is_a_link() {
     let scene = Scene::new();
     symlink(scene.outside(), scene.path("out")).expect("linked");
@@ -75,6 +92,7 @@ fn no_open_goes_through_a_directory_that_is_a_link() {
         };
         refused(scene.sandbox.open_file(&rel(path)).expect_err("refused"));
         refused(scene.sandbox.create_file(&rel(path), 0o600, None).expect_err("refused"));
+        refused(scene.sandbox.remove_file(&rel(path)).expect_err("refused"));
         refused(scene.sandbox.create_dir_all(&rel(path), 0o700, None).expect_err("refused"));
         refused(scene.sandbox.resolve_dir_or_file(&rel(path)).expect_err("refused"));
     }

@@ -26,6 +26,7 @@ pub use layout::RunLayout;
 pub use outcome::{KillCause, Outcome, outcome};
 pub use owner::{OwnerError, owner_of};
 pub use record::{KillRecord, Phase, Record, RecordError, RecordStore};
+pub use status::IMAGE_DIGEST_LABEL;
 pub use status::StatusMaker;
 pub use supervisor::{
     KillRequest, Prepared, SuperviseError, Supervisor, SupervisorSettings, TaskHandle, TaskKilling,

@@ -67,6 +67,9 @@ pub struct Record {
     pub engine_id: Option<String>,
     /// The engine's word for when the container started.
     pub started_at: Option<String>,
+    /// Which image runs, as statuses tell it. Records of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// The kill under way.
     pub kill: Option<KillRecord>,
     /// When the task has run for its longest time, in nanoseconds since 1970.
@@ -123,6 +126,7 @@ impl Record {
             container_name,
             engine_id: None,
             started_at: None,
+            image: None,
             kill: None,
             completion_deadline_ns: None,
             terminal_status: None,
@@ -269,6 +273,7 @@ mod tests {
         let store = RecordStore::new(dir.path());
         let mut record = record();
         record.terminal_status = Some(vec![1, 2]);
+        record.image = Some("reg.test/app@sha256:00".into());
         record.kill = Some(KillRecord { cause: KillCause::Framework, deadline_ns: 7 });
         store.write(&record).unwrap();
         assert_eq!(store.read().unwrap(), record);
@@ -283,6 +288,7 @@ mod tests {
         let read = RecordStore::new(dir.path()).read().unwrap();
         assert_eq!(read.task_info, [0, 255, 7]);
         assert_eq!(read.phase, Phase::Running);
+        assert_eq!(read.image, None);
         assert_eq!(read.kill.map(|kill| kill.cause), Some(KillCause::CompletionTime));
     }
 

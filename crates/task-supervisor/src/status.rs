@@ -8,6 +8,10 @@ use mesos_proto::v1;
 
 use crate::outcome::Outcome;
 
+/// The label of a status that tells which image ran: `repository@sha256:…` as its registry knows it, or the image's id
+/// where no registry does.
+pub const IMAGE_DIGEST_LABEL: &str = "org.apache.mesos.image_digest";
+
 /// Makes the statuses of one task.
 #[derive(Debug, Clone)]
 pub struct StatusMaker {
@@ -16,13 +20,20 @@ pub struct StatusMaker {
     network: Option<v1::NetworkInfo>,
     /// The host's address, for a container without its own.
     host: Option<IpAddr>,
+    /// The image that ran, once that is known; in every status from then on.
+    image: Option<String>,
 }
 
 impl StatusMaker {
     /// For the task `info`; `host` is told for a container that has no address of its own.
     pub fn new(identity: Identity, info: &v1::TaskInfo, host: Option<IpAddr>) -> Self {
         let network = info.container.as_ref().and_then(|container| container.network_infos.first().cloned());
-        Self { identity, network, host }
+        Self { identity, network, host, image: None }
+    }
+
+    /// Takes note of the image that runs, or ran.
+    pub fn ran(&mut self, image: Option<String>) {
+        self.image = image;
     }
 
     /// TASK_STARTING: image and files are there.
@@ -84,6 +95,9 @@ impl StatusMaker {
             executor_id: Some(v1::ExecutorId { value: self.identity.executor_id.as_str().to_owned() }),
             timestamp: SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs_f64()),
             uuid: Some(uuid::Uuid::new_v4().as_bytes().to_vec()),
+            labels: self.image.as_ref().map(|image| v1::Labels {
+                labels: vec![v1::Label { key: IMAGE_DIGEST_LABEL.into(), value: Some(image.clone()) }],
+            }),
             ..Default::default()
         }
     }

@@ -18,10 +18,9 @@ use docker_containerizer::logs::LogTap;
 use docker_containerizer::names::container_name;
 use docker_containerizer::request::Request;
 use docker_containerizer::{
-    AdoptOrder, Checkpoint, Containerizer, ContainerizerError, Identity, Labels, LaunchOrder, RemovalDelay,
-    Running, Termination,
+    AdoptOrder, Checkpoint, Containerizer, ContainerizerError, Identity, Labels, LaunchOrder, PullNews,
+    RemovalDelay, Running, Termination,
 };
-use docker_engine::PullProgress;
 use mesos_proto::{Message, v1};
 use mesos_types::{ContainerId, FieldError, Strictness, TaskSpec};
 use sandbox::{Owner, Sandbox, SandboxError};
@@ -110,8 +109,8 @@ pub struct KillRequest {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Update {
-    /// A line of the engine about a layer of the image.
-    Pull(PullProgress),
+    /// How far the pull of the image is.
+    Pull(PullNews),
     /// A warning of the engine about the request.
     Warning(String),
     /// A status between the first and the last.
@@ -303,7 +302,8 @@ impl Supervisor {
                 removal: self.settings.removal,
             })
             .await?;
-        let maker = StatusMaker::new(identity.clone(), &info, self.settings.host_address);
+        let mut maker = StatusMaker::new(identity.clone(), &info, self.settings.host_address);
+        maker.ran(record.image.clone());
         Ok(self.supervise(Loop {
             containerizer: self.containerizer.clone(),
             identity,

@@ -56,9 +56,9 @@ impl Loop {
         loop {
             match self.next(&mut kills, told_running, completion).await {
                 Event::Progress(None) => self.progress = None,
-                Event::Progress(Some(Progress::Pull(line))) => {
-                    // A courtesy: a listener that is slow misses lines, and kills are still read.
-                    let _ = updates.try_send(Update::Pull(line));
+                Event::Progress(Some(Progress::Pull(news))) => {
+                    // A courtesy: a listener that is slow misses news, and kills are still read.
+                    let _ = updates.try_send(Update::Pull(news));
                 }
                 Event::Progress(Some(Progress::Warnings(warnings))) => {
                     for warning in warnings {
@@ -131,6 +131,9 @@ impl Loop {
         self.record.phase = Phase::Running;
         self.record.engine_id = Some(running.engine_id.clone());
         self.record.started_at = Some(running.started_at.as_str().to_owned());
+        // A run that is adopted before it was told keeps what the launch knew.
+        let image = self.record.image.get_or_insert_with(|| running.image.as_str().to_owned());
+        self.maker.ran(Some(image.clone()));
         if self.record.completion_deadline_ns.is_none() {
             self.record.completion_deadline_ns =
                 self.max_completion.map(|longest| unix_ns(SystemTime::now() + longest));

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use docker_containerizer::logs::LogSettings;
 use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
-use docker_containerizer::{Checkpoint, Containerizer, Identity, RegistryAuths, RemovalDelay, Settings};
+use docker_containerizer::{
+    Checkpoint, Containerizer, CredentialSources, FetchedCredentials, Identity, ProxyVariables, RemovalDelay,
+    Settings,
+};
 use docker_engine::{Engine, EngineOptions};
 use mesos_proto::{Message as _, v1};
 use mesos_types::{ContainerId, Strictness};
@@ -37,11 +40,14 @@ pub async fn side(socket: &Path, scope: &str, work_dir: &Path, at_once: usize) -
             cfs: CpuQuota::FromLimit,
             default_dns: DefaultDns::default(),
             engine_log: EngineLog { driver: "local".into(), max_size: 10 << 20, max_files: 2 },
+            proxies: ProxyVariables::default(),
         },
         logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
         drain_deadline: PATIENCE,
         exit_deadline: PATIENCE,
-        registries: RegistryAuths::default(),
+        pulls: docker_containerizer::PullSettings::default(),
+        credentials: CredentialSources::default(),
+        fetched_credentials: FetchedCredentials::Stay,
     };
     let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
     let supervisor = Supervisor::new(

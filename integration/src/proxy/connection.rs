@@ -7,14 +7,15 @@
 //!                                        └─ 101 or until close: both directions, to the end
 //! ```
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::rules::{Fault, RuleId};
 use super::server::Shared;
+use super::stream::{ReadSide, Stream, WriteSide};
 use crate::http1::{Body, Framing, Headers, Reader, RequestHead, ResponseHead};
 
 /// How many bytes of further requests are buffered while an answer is under way.
@@ -26,6 +27,8 @@ enum Limit {
     None,
     Cut(u64),
     Stall(u64, RuleId),
+    Drip(usize, Duration),
+    Corrupt,
 }
 
 /// What comes of a request before it is passed on.
@@ -35,12 +38,12 @@ enum Before {
 }
 
 struct Peer {
-    reader: Reader<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+    reader: Reader<ReadSide>,
+    writer: WriteSide,
 }
 
 /// Serves a client until it closes the connection or a fault does.
-pub(super) async fn serve(client: UnixStream, shared: &Shared) -> Result<()> {
+pub(super) async fn serve(client: Stream, shared: &Shared) -> Result<()> {
     let mut client = Peer::new(client);
     let mut engine: Option<Peer> = None;
     loop {
@@ -48,7 +51,7 @@ pub(super) async fn serve(client: UnixStream, shared: &Shared) -> Result<()> {
         shared.record(&head);
         let mut body = Body::new(head.framing()?);
         let decision = shared.rules.decide(&head.method, &head.target);
-        if let Before::Answered = before(&mut client, &mut body, decision.as_ref(), shared).await? {
+        if let Before::Answered = before(&mut client, &head, &mut body, decision.as_ref(), shared).await? {
             continue;
         }
         let upstream = match &mut engine {
@@ -74,6 +77,7 @@ async fn next_request(client: &mut Peer, engine: Option<&mut Peer>) -> Result<Op
 /// Applies what a fault does before the engine sees the request.
 async fn before(
     client: &mut Peer,
+    head: &RequestHead,
     body: &mut Body,
     decision: Option<&(RuleId, Fault)>,
     shared: &Shared,
@@ -94,7 +98,7 @@ async fn before(
         }
         Some((_, Fault::Replace(status, content))) => {
             client.reader.body_to_end(body).await?;
-            client.answer(*status, content).await?;
+            write_answer(&mut client.writer, &head.method, *status, content).await?;
             Ok(Before::Answered)
         }
         _ => Ok(Before::PassOn),
@@ -135,7 +139,7 @@ async fn exchange(
         let framing =
             if answer.status == 101 { Framing::UntilClose } else { answer.framing(&head.method)? };
         if let Some(Fault::ReplaceAnswer(status, content)) = fault {
-            write_answer(client_writer, *status, content).await?;
+            write_answer(client_writer, &head.method, *status, content).await?;
             tokio::select! {
                 drained = drain(&mut engine.reader, framing) => drained?,
                 () = &mut client_side => bail!("the client gave up"),
@@ -149,6 +153,8 @@ async fn exchange(
         let limit = match decision {
             Some((_, Fault::CutBody(after))) => Limit::Cut(after),
             Some((id, Fault::StallBody(after))) => Limit::Stall(after, id),
+            Some((_, Fault::Drip(bytes, every))) => Limit::Drip(bytes, every),
+            Some((_, Fault::Corrupt)) => Limit::Corrupt,
             _ => Limit::None,
         };
         if framing != Framing::UntilClose {
@@ -186,9 +192,9 @@ async fn hold(decision: Option<&(RuleId, Fault)>, shared: &Shared) -> Result<()>
 
 /// Relays the rest of a request; after that it returns only when the client has closed the connection.
 async fn relay_request(
-    reader: &mut Reader<OwnedReadHalf>,
+    reader: &mut Reader<ReadSide>,
     body: &mut Body,
-    writer: &mut OwnedWriteHalf,
+    writer: &mut WriteSide,
     framing: Framing,
 ) {
     while let Ok(Some(piece)) = reader.body_piece(body).await {
@@ -205,8 +211,8 @@ async fn relay_request(
 
 /// Relays an answer's body up to its end or its limit.
 async fn relay_body(
-    reader: &mut Reader<OwnedReadHalf>,
-    writer: &mut OwnedWriteHalf,
+    reader: &mut Reader<ReadSide>,
+    writer: &mut WriteSide,
     framing: Framing,
     mut limit: Limit,
     shared: &Shared,
@@ -216,7 +222,7 @@ async fn relay_body(
     limit.reached(shared).await?;
     while let Some(mut piece) = reader.body_piece(&mut body).await? {
         while !piece.is_empty() {
-            let part = piece.split_to(limit.allows(piece.len()));
+            let part = limit.changed(piece.split_to(limit.allows(piece.len())));
             write_piece(writer, framing, &part).await?;
             limit.used(part.len());
             limit.reached(shared).await?;
@@ -247,7 +253,7 @@ async fn both_ways(client: &mut Peer, engine: &mut Peer, limit: Limit, shared: &
 }
 
 /// Returns when the client has closed its end. What it sends until then stays buffered.
-async fn gone(reader: &mut Reader<OwnedReadHalf>) {
+async fn gone(reader: &mut Reader<ReadSide>) {
     while reader.buffered() < MAX_AHEAD {
         if !matches!(reader.fill().await, Ok(1..)) {
             return;
@@ -256,13 +262,13 @@ async fn gone(reader: &mut Reader<OwnedReadHalf>) {
     std::future::pending().await
 }
 
-async fn drain(reader: &mut Reader<OwnedReadHalf>, framing: Framing) -> Result<()> {
+async fn drain(reader: &mut Reader<ReadSide>, framing: Framing) -> Result<()> {
     let mut body = Body::new(framing);
     while reader.body_piece(&mut body).await?.is_some() {}
     Ok(())
 }
 
-async fn write_piece(writer: &mut OwnedWriteHalf, framing: Framing, piece: &Bytes) -> Result<()> {
+async fn write_piece(writer: &mut WriteSide, framing: Framing, piece: &Bytes) -> Result<()> {
     if piece.is_empty() {
         return Ok(());
     }
@@ -275,31 +281,26 @@ async fn write_piece(writer: &mut OwnedWriteHalf, framing: Framing, piece: &Byte
     writer.write_all(piece).await.context("relay a piece")
 }
 
-async fn write_answer(writer: &mut OwnedWriteHalf, status: u16, content: &str) -> Result<()> {
+/// Answers in place of the engine; to a HEAD without the content, of which only the length is told.
+async fn write_answer(writer: &mut WriteSide, method: &str, status: u16, content: &str) -> Result<()> {
     let mut headers = Headers::default();
     headers.push("Content-Type", "application/json");
     headers.push("Content-Length", content.len().to_string());
     let head = ResponseHead { status, reason: "Injected".to_owned(), headers };
     let mut message = head.encode();
-    message.extend_from_slice(content.as_bytes());
+    if method != "HEAD" {
+        message.extend_from_slice(content.as_bytes());
+    }
     writer.write_all(&message).await.context("answer in place of the engine")
 }
 
 impl Peer {
-    fn new(stream: UnixStream) -> Self {
-        let (read, writer) = stream.into_split();
-        Self { reader: Reader::new(read), writer }
+    fn new(stream: Stream) -> Self {
+        Self { reader: Reader::new(stream.read), writer: stream.write }
     }
 
     async fn connect(shared: &Shared) -> Result<Self> {
-        let stream = UnixStream::connect(&shared.upstream)
-            .await
-            .with_context(|| format!("connect to {}", shared.upstream.display()))?;
-        Ok(Self::new(stream))
-    }
-
-    async fn answer(&mut self, status: u16, content: &str) -> Result<()> {
-        write_answer(&mut self.writer, status, content).await
+        Ok(Self::new(Stream::connect(&shared.upstream).await?))
     }
 }
 
@@ -307,7 +308,8 @@ impl Limit {
     /// Tells how many of `length` bytes may pass now.
     fn allows(&self, length: usize) -> usize {
         match self {
-            Self::None => length,
+            Self::None | Self::Corrupt => length,
+            Self::Drip(bytes, _) => length.min(*bytes),
             Self::Cut(left) | Self::Stall(left, _) => {
                 usize::try_from(*left).unwrap_or(usize::MAX).min(length)
             }
@@ -329,7 +331,19 @@ impl Limit {
                 *self = Self::None;
                 Ok(())
             }
+            Self::Drip(_, every) => {
+                tokio::time::sleep(every).await;
+                Ok(())
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Returns the bytes that pass in place of these.
+    fn changed(&self, piece: Bytes) -> Bytes {
+        match self {
+            Self::Corrupt => piece.iter().map(|byte| !byte).collect(),
+            _ => piece,
         }
     }
 }

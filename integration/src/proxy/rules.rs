@@ -25,6 +25,10 @@ pub enum Fault {
     /// The engine acts; after the answer's head and this many bytes of its content nothing more comes until the
     /// rule is removed.
     StallBody(u64),
+    /// The engine acts; its answer's content comes in pieces of at most this many bytes, each after this time.
+    Drip(usize, Duration),
+    /// The engine acts; its answer's content comes with other bytes than it sent, and as many.
+    Corrupt,
     /// The engine never sees the request; the client gets this status and this JSON.
     Replace(u16, String),
     /// The engine acts; the client gets this status and this JSON instead of the engine's answer.

@@ -1,16 +1,17 @@
-//! Owns the proxy's socket, its accepting task and the record of what was asked. Made by tests.
+//! Owns the proxy's socket or port, its accepting task and the record of what was asked. Made by tests.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::connection;
 use super::rules::{Rule, RuleId, Rules};
+use super::stream::{Listener, Place, Stream};
 use crate::http1::RequestHead;
 
 /// The most requests that are recorded; later ones pass unrecorded.
@@ -22,7 +23,9 @@ pub type Recorded = RequestHead;
 /// The proxy. Dropping it closes its socket and every connection through it.
 #[derive(Debug)]
 pub struct FaultProxy {
+    /// The proxy's socket in front of one, empty in front of a port.
     socket: PathBuf,
+    place: Place,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
     /// Holds the socket's directory; removed last.
@@ -32,7 +35,7 @@ pub struct FaultProxy {
 /// What the proxy's handle and its connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) upstream: PathBuf,
+    pub(super) upstream: Place,
     pub(super) rules: Rules,
     pub(super) requests: Mutex<Vec<Recorded>>,
     /// Changes when every open connection has to be closed.
@@ -48,16 +51,40 @@ impl FaultProxy {
     pub async fn start(upstream: impl AsRef<Path>) -> Result<Self> {
         let dir =
             tempfile::Builder::new().prefix("mfp-").tempdir().context("make a directory for the proxy")?;
+        let socket = dir.path().join("e.sock");
+        Self::between(Place::Unix(socket.clone()), Place::Unix(upstream.as_ref().to_owned()), socket, dir)
+            .await
+    }
+
+    /// Starts a proxy in front of a server on loopback, on a port of its own.
+    ///
+    /// # Errors
+    ///
+    /// There is no port.
+    pub async fn in_front_of(upstream: SocketAddr) -> Result<Self> {
+        let dir = tempfile::tempdir().context("make a directory for the proxy")?;
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::between(Place::Tcp(any), Place::Tcp(upstream), PathBuf::new(), dir).await
+    }
+
+    async fn between(place: Place, upstream: Place, socket: PathBuf, dir: TempDir) -> Result<Self> {
         let shared = Arc::new(Shared {
-            upstream: upstream.as_ref().to_owned(),
+            upstream,
             rules: Rules::new(),
             requests: Mutex::default(),
             cut: watch::Sender::new(0),
         });
-        let socket = dir.path().join("e.sock");
-        let mut proxy = Self { socket, shared, accepting: None, _dir: dir };
+        let mut proxy = Self { socket, place, shared, accepting: None, _dir: dir };
         proxy.come_back().await?;
         Ok(proxy)
+    }
+
+    /// Returns where the proxy listens, as `host:port`; only of one in front of a port.
+    pub fn host(&self) -> Option<String> {
+        match self.place {
+            Place::Tcp(address) => Some(address.to_string()),
+            Place::Unix(_) => None,
+        }
     }
 
     /// Returns the path of the proxy's socket.
@@ -111,7 +138,9 @@ impl FaultProxy {
             // Until the task has ended, it may still accept a connection.
             let _ = accepting.await;
         }
-        std::fs::remove_file(&self.socket).context("remove the proxy's socket")?;
+        if let Place::Unix(socket) = &self.place {
+            std::fs::remove_file(socket).context("remove the proxy's socket")?;
+        }
         self.cut_all();
         Ok(())
     }
@@ -122,8 +151,8 @@ impl FaultProxy {
     ///
     /// The socket can't be made.
     pub async fn come_back(&mut self) -> Result<()> {
-        let listener = UnixListener::bind(&self.socket)
-            .with_context(|| format!("listen on {}", self.socket.display()))?;
+        let (listener, place) = Listener::bind(&self.place).await?;
+        self.place = place;
         self.accepting = Some(tokio::spawn(accept(listener, Arc::clone(&self.shared))));
         Ok(())
     }
@@ -148,9 +177,9 @@ impl Shared {
     }
 }
 
-async fn accept(listener: UnixListener, shared: Arc<Shared>) {
+async fn accept(listener: Listener, shared: Arc<Shared>) {
     loop {
-        let Ok((client, _)) = listener.accept().await else {
+        let Ok(client) = listener.accept().await else {
             // Out of file descriptors, most likely; some will be given back.
             tokio::task::yield_now().await;
             continue;
@@ -161,7 +190,7 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(client: UnixStream, shared: Arc<Shared>, mut cut: watch::Receiver<u64>) {
+async fn serve(client: Stream, shared: Arc<Shared>, mut cut: watch::Receiver<u64>) {
     tokio::select! {
         // An error here is what a fault does to a connection: both ends are closed, and each sees that.
         _ = connection::serve(client, &shared) => {}

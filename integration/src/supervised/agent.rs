@@ -7,8 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use docker_containerizer::logs::LogSettings;
 use docker_containerizer::names::container_name;
 use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
-use docker_containerizer::{Checkpoint, Containerizer, Identity, RegistryAuths, RemovalDelay, Settings};
-use docker_engine::{Deadlines, Engine, EngineOptions};
+use docker_containerizer::{
+    Checkpoint, Containerizer, CredentialSources, FetchedCredentials, Identity, ProxyVariables, PullSettings,
+    RemovalDelay, Settings,
+};
+use docker_engine::{Deadlines, Engine, EngineOptions, ExtraHeaders};
 use mesos_proto::Message as _;
 use mesos_types::{ContainerId, Strictness};
 use sandbox::RotationPolicy;
@@ -34,6 +37,16 @@ pub struct Options {
     pub task_killing: TaskKilling,
     /// When stopped containers are removed.
     pub removal: RemovalDelay,
+    /// How images are pulled.
+    pub pulls: PullSettings,
+    /// Where credentials for pulls come from.
+    pub credentials: CredentialSources,
+    /// Whether a task finds the credentials that it brought.
+    pub fetched_credentials: FetchedCredentials,
+    /// Headers of every request to the engine.
+    pub headers: ExtraHeaders,
+    /// The operator's proxies.
+    pub proxies: ProxyVariables,
 }
 
 /// A supervisor of a test's own. Ended with [`Supervised::end`].
@@ -54,6 +67,11 @@ impl Default for Options {
             deadlines: Deadlines::default(),
             task_killing: TaskKilling::Sent,
             removal: RemovalDelay::After(Duration::ZERO),
+            pulls: PullSettings::default(),
+            credentials: CredentialSources::default(),
+            fetched_credentials: FetchedCredentials::Stay,
+            headers: ExtraHeaders::default(),
+            proxies: ProxyVariables::default(),
         }
     }
 }
@@ -217,6 +235,7 @@ async fn supervisor(engine: &TestEngine, work_dir: &Path, options: &Options) -> 
     let socket = options.socket.clone().unwrap_or_else(|| engine.socket().to_owned());
     let mut to_engine = EngineOptions::new(socket);
     to_engine.deadlines = options.deadlines.clone();
+    to_engine.headers = options.headers.clone();
     let engine = Engine::connect(to_engine).await.context("connect to the engine")?;
     let settings = Settings {
         request: RequestSettings {
@@ -224,11 +243,14 @@ async fn supervisor(engine: &TestEngine, work_dir: &Path, options: &Options) -> 
             cfs: options.cfs,
             default_dns: options.default_dns.clone(),
             engine_log: EngineLog { driver: "local".into(), max_size: 10 << 20, max_files: 2 },
+            proxies: options.proxies.clone(),
         },
         logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
         drain_deadline: PATIENCE,
         exit_deadline: PATIENCE,
-        registries: RegistryAuths::default(),
+        pulls: options.pulls,
+        credentials: options.credentials.clone(),
+        fetched_credentials: options.fetched_credentials,
     };
     let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
     Ok(Supervisor::new(

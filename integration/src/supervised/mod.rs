@@ -12,7 +12,7 @@ mod task;
 mod watched;
 
 pub use agent::{Options, Supervised};
-pub use registry::Registry;
+pub use registry::{Layer, ProxiedRegistry, Registry, RegistryOptions, Transport};
 pub use task::{Net, Task};
 pub use watched::{Started, Terminal, Watched};
 

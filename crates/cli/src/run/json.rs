@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use docker_containerizer::logs::LogChunk;
-use docker_engine::PullProgress;
+use docker_containerizer::{PullNews, PullStage};
 use mesos_proto::json::Names;
 use mesos_proto::v1;
 use serde_json::{Value, json};
@@ -24,11 +24,25 @@ pub(crate) fn output(task: &str, chunk: &LogChunk) -> Value {
     }
 }
 
-/// A line of the engine about a layer.
-pub(crate) fn pull(task: &str, line: &PullProgress) -> Value {
+/// How far the pull of a task's image is.
+pub(crate) fn pull(task: &str, news: &PullNews) -> Value {
+    let stage = match &news.stage {
+        PullStage::Queued => "queued",
+        PullStage::Pulling => "pulling",
+        PullStage::Paused { .. } => "paused",
+        PullStage::Done(Ok(())) => "done",
+        PullStage::Done(Err(_)) => "failed",
+        _ => "unknown",
+    };
+    let error = match &news.stage {
+        PullStage::Paused { error, .. } | PullStage::Done(Err(error)) => Some(crate::failure::chain(error)),
+        _ => None,
+    };
+    let totals = &news.totals;
     json!({
-        "type": "pull", "task_id": task, "layer": line.layer, "status": line.status,
-        "current": line.current, "total": line.total,
+        "type": "pull", "task_id": task, "stage": stage, "error": error,
+        "layers": totals.layers, "layers_done": totals.layers_done,
+        "bytes": totals.bytes, "bytes_total": totals.bytes_total, "unpacking": totals.unpacking,
     })
 }
 

@@ -1,46 +1,81 @@
-//! Pulls on standard error: a bar for each layer on a terminal, a line now and then elsewhere.
+//! Pulls on standard error: a bar for each task on a terminal, a line now and then elsewhere.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use docker_engine::PullProgress;
+use docker_containerizer::images::PullTotals;
+use docker_containerizer::{PullNews, PullStage};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// How often a line is printed where there is no terminal.
+/// How often a line about a pull is printed where there is no terminal.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// The layers that are being pulled.
+/// The pulls that tasks wait for.
 pub(crate) struct Pulls {
     bars: Option<MultiProgress>,
-    layers: HashMap<String, ProgressBar>,
-    done: HashMap<String, (u64, u64)>,
-    printed: Option<Instant>,
+    /// By the task's number.
+    pulls: HashMap<usize, Shown>,
+}
+
+/// What was shown of one.
+enum Shown {
+    Bar(ProgressBar),
+    Lines { printed: Instant, stage: Stage },
+}
+
+/// What a line is about; a new one is told at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Queued,
+    Pulling,
+    Paused,
+    Over,
 }
 
 impl Pulls {
     pub(crate) fn new(is_terminal: bool) -> Self {
-        let bars = is_terminal.then(MultiProgress::new);
-        Self { bars, layers: HashMap::new(), done: HashMap::new(), printed: None }
+        Self { bars: is_terminal.then(MultiProgress::new), pulls: HashMap::new() }
     }
 
-    /// Takes a line of the engine.
-    pub(crate) fn update(&mut self, line: &PullProgress) {
+    /// Takes what is new of the pull that a task waits for.
+    pub(crate) fn update(&mut self, at: usize, task: &str, news: &PullNews) {
+        let stage = Stage::of(&news.stage);
         match &self.bars {
-            Some(bars) if !line.layer.is_empty() => {
-                let bar = self.layers.entry(line.layer.clone()).or_insert_with(|| bars.add(bar(&line.layer)));
-                bar.set_message(line.status.clone());
-                if let Some(total) = line.total {
-                    bar.set_length(total);
+            Some(bars) => {
+                let shown = self.pulls.entry(at).or_insert_with(|| Shown::Bar(bars.add(bar(task))));
+                let Shown::Bar(bar) = shown else { return };
+                match news.totals.bytes_total {
+                    0 => bar.unset_length(),
+                    total => bar.set_length(total),
                 }
-                if let Some(current) = line.current {
-                    bar.set_position(current);
-                }
-                if line.status.starts_with("Pull complete") || line.status.starts_with("Already exists") {
-                    bar.finish();
+                bar.set_position(news.totals.bytes);
+                bar.set_message(what(news));
+                if stage == Stage::Over {
+                    bar.finish_and_clear();
+                    self.pulls.remove(&at);
                 }
             }
-            Some(_) => {}
-            None => self.plainly(line),
+            None => {
+                let now = Instant::now();
+                if let Some(Shown::Lines { printed, stage: told }) = self.pulls.get(&at)
+                    && *told == stage
+                    && now.duration_since(*printed) < EVERY
+                {
+                    return;
+                }
+                let is_first = self.pulls.insert(at, Shown::Lines { printed: now, stage }).is_none();
+                if is_first && stage == Stage::Queued {
+                    // Every pull is queued for a moment.
+                    return;
+                }
+                let bytes = match news.totals.bytes_total {
+                    0 => String::new(),
+                    total => {
+                        format!(" ({:.1} of {:.1} MB)", megabytes(news.totals.bytes), megabytes(total))
+                    }
+                };
+                crate::out::note(&format!("pull {task}: {}{bytes}", what(news)));
+            }
         }
     }
 
@@ -52,35 +87,48 @@ impl Pulls {
         }
     }
 
-    /// Takes the bars away.
-    pub(crate) fn finish(&mut self) {
-        for (_, bar) in self.layers.drain() {
+    /// Takes the bar of a task away.
+    pub(crate) fn finish(&mut self, at: usize) {
+        if let Some(Shown::Bar(bar)) = self.pulls.remove(&at) {
             bar.finish_and_clear();
         }
-        self.done.clear();
-        self.printed = None;
     }
 
-    fn plainly(&mut self, line: &PullProgress) {
-        if let (Some(current), Some(total)) = (line.current, line.total) {
-            self.done.insert(line.layer.clone(), (current, total));
+    /// Takes all bars away.
+    pub(crate) fn finish_all(&mut self) {
+        for (_, shown) in self.pulls.drain() {
+            if let Shown::Bar(bar) = shown {
+                bar.finish_and_clear();
+            }
         }
-        if self.printed.is_some_and(|printed| printed.elapsed() < EVERY) {
-            return;
+    }
+}
+
+impl Stage {
+    fn of(stage: &PullStage) -> Self {
+        match stage {
+            PullStage::Queued => Self::Queued,
+            PullStage::Paused { .. } => Self::Paused,
+            PullStage::Done(_) => Self::Over,
+            _ => Self::Pulling,
         }
-        self.printed = Some(Instant::now());
-        let (current, total) =
-            self.done.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-        let what = if line.layer.is_empty() {
-            line.status.clone()
-        } else {
-            format!("{}: {}", line.layer, line.status)
-        };
-        let bytes = match total {
-            0 => String::new(),
-            total => format!(" ({:.1} of {:.1} MB)", megabytes(current), megabytes(total)),
-        };
-        crate::out::note(&format!("pull {what}{bytes}"));
+    }
+}
+
+/// What a pull does, in a few words.
+fn what(news: &PullNews) -> String {
+    let PullTotals { layers, layers_done, unpacking, .. } = news.totals;
+    match &news.stage {
+        PullStage::Queued => "waits for its turn".to_owned(),
+        PullStage::Paused { error, pause } => {
+            let error = crate::failure::one_line(&crate::failure::chain(error));
+            format!("{error}; again in {:.0}s", pause.as_secs_f64())
+        }
+        PullStage::Done(Ok(())) => "done".to_owned(),
+        PullStage::Done(Err(_)) => "failed".to_owned(),
+        _ if layers == 0 => "asks the registry".to_owned(),
+        _ if unpacking => format!("{layers_done} of {layers} layers, unpacking"),
+        _ => format!("{layers_done} of {layers} layers"),
     }
 }
 
@@ -89,9 +137,31 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-fn bar(layer: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:14} {msg:20} {wide_bar} {bytes}/{total_bytes}");
-    let bar = ProgressBar::new(0).with_prefix(layer.to_owned());
+fn bar(task: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {msg} {wide_bar} {bytes}/{total_bytes}");
+    let bar = ProgressBar::new(0).with_prefix(task.to_owned());
     // The template is a constant; a bar without it is the default one.
     style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pull_is_told_in_a_few_words() {
+        let totals = PullTotals { layers: 3, layers_done: 1, ..PullTotals::default() };
+        let said = |stage, totals| what(&news(stage, totals));
+        assert_eq!(said(PullStage::Queued, totals), "waits for its turn");
+        assert_eq!(said(PullStage::Pulling, PullTotals::default()), "asks the registry");
+        assert_eq!(said(PullStage::Pulling, totals), "1 of 3 layers");
+        assert_eq!(
+            said(PullStage::Pulling, PullTotals { unpacking: true, ..totals }),
+            "1 of 3 layers, unpacking"
+        );
+    }
+
+    fn news(stage: PullStage, totals: PullTotals) -> PullNews {
+        PullNews { stage, totals }
+    }
 }

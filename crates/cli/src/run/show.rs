@@ -70,9 +70,9 @@ impl Show {
     /// What was told of a task.
     pub(crate) fn update(&mut self, at: usize, task: &str, update: &Update) {
         match update {
-            Update::Pull(line) => match self.form {
-                Form::Json => print_line(&json::pull(task, line)),
-                Form::Text => self.pulls.update(line),
+            Update::Pull(news) => match self.form {
+                Form::Json => print_line(&json::pull(task, news)),
+                Form::Text => self.pulls.update(at, task, news),
             },
             Update::Warning(warning) => self.note(&format!("{task}: the engine warns: {warning}")),
             Update::Status(status) => self.status(at, task, status, ""),
@@ -91,7 +91,7 @@ impl Show {
 
     /// Ends what is unfinished on the terminal.
     pub(crate) fn finish(&mut self) {
-        self.pulls.finish();
+        self.pulls.finish_all();
     }
 
     fn incomplete(&self, task: &str, termination: &Termination) {
@@ -105,8 +105,8 @@ impl Show {
             return print_line(&json::status(status));
         }
         let state = status.state();
-        if state != TaskState::TaskStarting {
-            self.pulls.finish();
+        if state != TaskState::TaskKilling {
+            self.pulls.finish(at);
         }
         let number = if self.prefixed { format!("#{} ", at + 1) } else { String::new() };
         let message = status.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();

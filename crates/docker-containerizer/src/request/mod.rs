@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use docker_engine::{CreateBody, HostConfig, ImageRef};
 use mesos_types::{EnvVar, FieldError, Notice, TaskSpec};
 
+use crate::credentials::ProxyVariables;
 use crate::labels::Labels;
 use crate::names::container_name;
 
@@ -40,6 +41,8 @@ pub struct RequestSettings {
     pub default_dns: DefaultDns,
     /// The log driver that a container gets (`--docker_log_driver`) and its size caps.
     pub engine_log: EngineLog,
+    /// Variables of the operator's `proxies` (`--docker_config`).
+    pub proxies: ProxyVariables,
 }
 
 /// Whether a CPU request limits the CPU time of a task.

@@ -14,6 +14,7 @@ fn settings() -> RequestSettings {
         cfs: CpuQuota::FromLimit,
         default_dns: DefaultDns::default(),
         engine_log: EngineLog { driver: "local".into(), max_size: 1 << 20, max_files: 3 },
+        proxies: ProxyVariables::default(),
     }
 }
 
@@ -34,6 +35,17 @@ fn task(change: impl FnOnce(&mut v1::TaskInfo)) -> TaskSpec {
 }
 
 fn request_in(task: &TaskSpec, sandbox: &str, default_log_driver: &str) -> Result<Request, FieldError> {
+    let overlay = [EnvVar::new("", "BOTH", "overlay").unwrap()];
+    request_with(task, sandbox, default_log_driver, &settings(), &overlay)
+}
+
+fn request_with(
+    task: &TaskSpec,
+    sandbox: &str,
+    default_log_driver: &str,
+    settings: &RequestSettings,
+    overlay: &[EnvVar],
+) -> Result<Request, FieldError> {
     let labels = Labels {
         identity: Identity {
             agent_id: "local".parse().unwrap(),
@@ -49,8 +61,8 @@ fn request_in(task: &TaskSpec, sandbox: &str, default_log_driver: &str) -> Resul
         task,
         labels: &labels,
         sandbox: Path::new(sandbox),
-        overlay: &[EnvVar::new("", "BOTH", "overlay").unwrap()],
-        settings: &settings(),
+        overlay,
+        settings,
         engine: &EngineFacts { memory: 1 << 32, default_log_driver: default_log_driver.into() },
     })
 }
@@ -73,6 +85,32 @@ fn the_environment_is_sorted_and_the_overlay_wins() {
     let request = request(&task).unwrap();
     let name = format!("MESOS_CONTAINER_NAME={}", request.name);
     assert_eq!(*request.body.env, ["A=task", "BOTH=overlay", &name, "MESOS_SANDBOX=/mnt/mesos/sandbox"]);
+}
+
+#[test]
+fn the_operators_proxies_give_way_to_every_variable() {
+    let config =
+        r#"{"proxies": {"default": {"httpProxy": "http://p.test:1", "allProxy": "http://all.test"}}}"#;
+    let operator = crate::OperatorConfig::inline(config).unwrap();
+    let mut settings = settings();
+    settings.proxies = operator.proxies(Path::new("/run/docker.sock")).unwrap();
+    let task = task(|info| {
+        let own = v1::environment::Variable {
+            name: "http_proxy".into(),
+            value: Some("own".into()),
+            ..Default::default()
+        };
+        info.command.as_mut().unwrap().environment = Some(v1::Environment { variables: vec![own] });
+    });
+    let overlay = [EnvVar::new("", "ALL_PROXY", "overlay").unwrap()];
+    let request = request_with(&task, "/w/sandbox", "json-file", &settings, &overlay).unwrap();
+    let proxies = request.body.env.iter().filter(|variable| variable.to_ascii_lowercase().contains("proxy"));
+    assert!(proxies.eq([
+        "ALL_PROXY=overlay",
+        "HTTP_PROXY=http://p.test:1",
+        "all_proxy=http://all.test",
+        "http_proxy=own"
+    ]));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use hyper::client::conn::TrySendError;
 use super::connection::{Buffers, Connection, StreamBody};
 use super::pool::Pool;
 use crate::error::{EngineError, ErrorKind, Op};
+use crate::extra_headers::ExtraHeaders;
 use crate::socket::connect_hint;
 use crate::version::ApiVersion;
 
@@ -85,13 +86,15 @@ impl Call {
         self
     }
 
-    fn request(&self, prefix: &str) -> Result<Request<Full<Bytes>>, TransportError> {
+    fn request(&self, prefix: &str, extra: &ExtraHeaders) -> Result<Request<Full<Bytes>>, TransportError> {
         let mut request = Request::builder()
             .method(self.method.clone())
             .uri([prefix, &self.path].concat())
             .body(Full::new(self.body.clone()))
             .map_err(|error| TransportError::Malformed(error.to_string()))?;
         let headers = request.headers_mut();
+        // The request's own win, as in the docker client.
+        headers.clone_from(extra.as_map());
         headers.extend(self.headers.clone());
         headers.insert(HOST, HeaderValue::from_static("docker"));
         headers.insert(
@@ -210,14 +213,20 @@ fn is_broken_pipe(error: &hyper::Error) -> bool {
 pub(crate) struct Transport {
     socket: PathBuf,
     pool: Pool,
+    headers: ExtraHeaders,
     /// `/v1.41`, once it is agreed.
     prefix: OnceLock<String>,
 }
 
 impl Transport {
     /// Makes the way to the engine behind `socket`. Nothing is sent.
-    pub(crate) fn new(socket: PathBuf, max_idle: usize, idle_timeout: Duration) -> Self {
-        Self { socket, pool: Pool::new(max_idle, idle_timeout), prefix: OnceLock::new() }
+    pub(crate) fn new(
+        socket: PathBuf,
+        max_idle: usize,
+        idle_timeout: Duration,
+        headers: ExtraHeaders,
+    ) -> Self {
+        Self { socket, pool: Pool::new(max_idle, idle_timeout), headers, prefix: OnceLock::new() }
     }
 
     /// Fixes the version that every later request is made in.
@@ -263,7 +272,10 @@ impl Transport {
     /// without knowing of connections.
     pub(crate) async fn open_driven(&self, call: &Call) -> Result<Response<Incoming>, TransportError> {
         let mut sender = Connection::open(&self.socket, Buffers::Adaptive).await?.spawn();
-        sender.try_send_request(call.request(self.prefix())?).await.map_err(TransportError::of_sending)
+        sender
+            .try_send_request(call.request(self.prefix(), &self.headers)?)
+            .await
+            .map_err(TransportError::of_sending)
     }
 
     async fn exchange(&self, mut connection: Connection, call: &Call) -> Result<Answer, TransportError> {
@@ -280,7 +292,7 @@ impl Transport {
         connection: &mut Connection,
         call: &Call,
     ) -> Result<Response<Incoming>, TransportError> {
-        let request = call.request(self.prefix())?;
+        let request = call.request(self.prefix(), &self.headers)?;
         connection.send(request).await.map_err(TransportError::of_sending)
     }
 

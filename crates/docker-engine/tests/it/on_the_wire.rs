@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use docker_engine::{
     AnonymousVolumes, Credentials, EventFilter, ExecRequest, Follow, Force, ImageRef, ListFilter, LogRequest,
-    PullDeadlines, Resources, Terminal,
+    PullOptions, Resources, Terminal,
 };
 
 use crate::support::{RecordingProxy, SOON, with_engine};
@@ -18,8 +18,8 @@ async fn every_request_carries_the_version() {
         engine.info(SOON).await.unwrap();
         engine.image_inspect(&lab.image, SOON).await.unwrap();
         let nowhere: ImageRef = "127.0.0.1:1/nobody:1".parse().unwrap();
-        let deadlines = PullDeadlines { total: Some(SOON), inactivity: SOON };
-        engine.pull(&nowhere, None, deadlines, |_| ()).await.unwrap_err();
+        let options = PullOptions { total: Some(SOON), inactivity: SOON, platform: Some("linux/arm64/v8") };
+        engine.pull(&nowhere, None, options, |_| ()).await.unwrap_err();
         let name = format!("{}-a", lab.id);
         let id = engine.create(&name, &lab.body(&["/bin/sleep", "600"]), SOON).await.unwrap().id;
         let attached = engine.attach(&id, Terminal::No, SOON).await.unwrap();
@@ -53,7 +53,7 @@ async fn every_request_carries_the_version() {
             "/_ping",
             "/info",
             "/images/",
-            "/images/create?",
+            "/images/create?fromImage=127.0.0.1%3A1%2Fnobody&tag=1&platform=linux%2Farm64%2Fv8",
             "/containers/create?",
             "/attach?",
             "/start",
@@ -81,7 +81,7 @@ async fn registry_credentials_decode_with_the_url_safe_alphabet() {
         let proxy = RecordingProxy::start(lab.engine.socket());
         let engine = lab.connect(&proxy.socket).await;
         let nowhere: ImageRef = "127.0.0.1:1/nobody:1".parse().unwrap();
-        let deadlines = PullDeadlines { total: Some(SOON), inactivity: SOON };
+        let deadlines = PullOptions { total: Some(SOON), inactivity: SOON, platform: None };
         let passwords: Vec<String> = ["?", ">", "~", "ü"]
             .iter()
             .flat_map(|secret| {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docker_engine::{Credentials, ErrorKind, ImageRef, PullDeadlines, PullProgress};
+use docker_engine::{Credentials, ErrorKind, ImageRef, PullOptions, PullProgress};
 use rstest::rstest;
 
 use crate::support::{FakeRegistry, Lab, Login, Manners, SOON, Stalled, with_engine};
 
-const DEADLINES: PullDeadlines = PullDeadlines { total: Some(SOON), inactivity: SOON };
+const DEADLINES: PullOptions<'static> = PullOptions { total: Some(SOON), inactivity: SOON, platform: None };
 
 fn image(lab: &Lab, registry: &FakeRegistry, suffix: &str) -> ImageRef {
     format!("127.0.0.1:{}/{}{suffix}", registry.port, lab.id).parse().unwrap()
@@ -103,11 +103,11 @@ async fn a_pull_without_progress_is_given_up() {
         let registry = FakeRegistry::start(Login::No, Manners::Stall, &lab.id).await;
         let image = image(&lab, &registry, ":1");
         let inactivity = Duration::from_millis(700);
-        let deadlines = PullDeadlines { total: None, inactivity };
+        let deadlines = PullOptions { total: None, inactivity, platform: None };
         let error = lab.engine.pull(&image, None, deadlines, |_| ()).await.unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::Timeout { after: inactivity });
         let total = Duration::from_millis(500);
-        let deadlines = PullDeadlines { total: Some(total), inactivity: SOON };
+        let deadlines = PullOptions { total: Some(total), inactivity: SOON, platform: None };
         let error = lab.engine.pull(&image, None, deadlines, |_| ()).await.unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::Timeout { after: total });
         assert_eq!(lab.engine.image_inspect(&image, SOON).await.unwrap(), None);

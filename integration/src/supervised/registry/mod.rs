@@ -1,4 +1,12 @@
 //! Owns an image registry of a test's own, and the removal of the images that came from it.
+//!
+//! * [`Registry::offer`] pushes a test image through the engine, as a person would;
+//! * [`Registry::publish`] puts an image there past the engine, so that the engine has none of its layers.
+//! * [`Registry::behind_proxy`] puts a proxy before it that fails on demand.
+
+mod config;
+mod proxied;
+mod publish;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -6,6 +14,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::engine::{REQUIRE, skip};
@@ -16,18 +27,21 @@ use crate::sweep::TestScope;
 
 use super::PATIENCE;
 
+pub use config::{RegistryOptions, Transport};
+pub use proxied::ProxiedRegistry;
+pub use publish::Layer;
+
 /// The program.
 const PROGRAM: &str = "docker-registry";
 /// How often another port is tried, when somebody takes the one that was free.
 const TRIES: usize = 5;
-/// The credentials of nobody, in the form that a push must carry.
-const ANONYMOUS: (&str, &str) = ("X-Registry-Auth", "e30=");
 
 /// A registry on a port of its own. Dropping it ends it and removes its images from the engine.
 #[derive(Debug)]
 pub struct Registry {
     socket: PathBuf,
     port: u16,
+    options: RegistryOptions,
     child: Child,
     references: Mutex<Vec<String>>,
     /// Holds the registry's storage; removed last.
@@ -35,7 +49,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts a registry, or says that the test is skipped, for there is no such program here.
+    /// Starts a registry that asks nobody who they are, or says that the test is skipped, for there is no such program
+    /// here.
     ///
     /// # Errors
     ///
@@ -45,13 +60,26 @@ impl Registry {
     ///
     /// There is none and the environment says that there must be ([`REQUIRE`]).
     pub async fn start(scope: &TestScope, test: &str) -> Result<Option<Self>> {
+        Self::start_with(scope, test, RegistryOptions::default()).await
+    }
+
+    /// As [`Registry::start`], with users, or with TLS.
+    ///
+    /// # Errors
+    ///
+    /// It doesn't answer in time, or its certificate can't be made.
+    ///
+    /// # Panics
+    ///
+    /// As [`Registry::start`].
+    pub async fn start_with(scope: &TestScope, test: &str, options: RegistryOptions) -> Result<Option<Self>> {
         for _ in 0..TRIES {
             let dir = tempfile::Builder::new()
                 .prefix("mreg-")
                 .tempdir()
                 .context("make the registry's directory")?;
             let port = free_port()?;
-            let config = write_config(dir.path(), port)?;
+            let config = config::write(dir.path(), port, &options)?;
             let child = Command::new(PROGRAM)
                 .arg("serve")
                 .arg(config)
@@ -69,12 +97,33 @@ impl Registry {
                 }
             };
             let socket = scope.engine().socket().to_owned();
-            let mut registry = Self { socket, port, child, references: Mutex::default(), _dir: dir };
+            let references = Mutex::default();
+            let options = options.clone();
+            let mut registry = Self { socket, port, options, child, references, _dir: dir };
             if registry.answers().await? {
                 return Ok(Some(registry));
             }
         }
         bail!("{PROGRAM} did not start on any of {TRIES} ports")
+    }
+
+    /// Returns host and port, as references begin.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Notes a reference, whose image is removed from the engine in the end.
+    fn note(&self, reference: &str) {
+        self.references.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(reference.to_owned());
+    }
+
+    /// Returns the value of the header that a push must carry: the first user's credentials, or those of nobody.
+    fn auth(&self) -> String {
+        let credentials = match self.options.users.first() {
+            Some((user, password)) => json!({ "username": user, "password": password }),
+            None => json!({}),
+        };
+        URL_SAFE.encode(credentials.to_string())
     }
 
     /// Pushes a test image under a name of this registry, takes that name from the engine, and returns it.
@@ -83,15 +132,15 @@ impl Registry {
     ///
     /// The engine or the registry refuses.
     pub async fn offer(&self, image: TestImage, name: &str) -> Result<String> {
-        let repository = format!("127.0.0.1:{}/{name}", self.port);
+        let repository = format!("{}/{name}", self.host());
         let reference = format!("{repository}:latest");
-        self.references.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(reference.clone());
+        self.note(&reference);
         let mut client = RawClient::new(&self.socket).with_deadline(PATIENCE);
         client.negotiate().await?;
         let tag = format!("/images/{}/tag?repo={repository}&tag=latest", image.reference());
         client.post_empty(&tag).await?.ok()?;
         let push = format!("/images/{repository}/push?tag=latest");
-        let mut answer = client.stream("POST", &push, &[ANONYMOUS], None).await?;
+        let mut answer = client.stream("POST", &push, &[("X-Registry-Auth", &self.auth())], None).await?;
         let mut text = Vec::new();
         while let Some(piece) = answer.next().await? {
             text.extend_from_slice(&piece);
@@ -124,11 +173,12 @@ impl Drop for Registry {
         if let Err(error) = self.child.kill().and_then(|()| self.child.wait().map(drop)) {
             eprintln!("the registry was not ended: {error}");
         }
-        let (socket, references) = (self.socket.clone(), std::mem::take(&mut self.references));
+        let (socket, host) = (self.socket.clone(), self.host());
+        let references = std::mem::take(&mut self.references);
         let removed = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let references = references.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-            runtime.block_on(remove(&socket, &references))
+            runtime.block_on(remove(&socket, &host, &references))
         })
         .join();
         match removed {
@@ -139,26 +189,22 @@ impl Drop for Registry {
     }
 }
 
-async fn remove(socket: &Path, references: &[String]) -> Result<()> {
+/// Removes the images of these references, and those that lost their tag to a later one.
+async fn remove(socket: &Path, host: &str, references: &[String]) -> Result<()> {
     let mut client = RawClient::new(socket);
     client.negotiate().await?;
     for reference in references {
         // 404 is as good: the test had removed it.
         client.delete(&format!("/images/{reference}?noprune=1&force=1")).await?;
     }
+    let images = client.get("/images/json").await?.ok()?.json()?;
+    let digests = images.as_array().into_iter().flatten().flat_map(|image| image["RepoDigests"].as_array());
+    for digest in digests.flatten().filter_map(serde_json::Value::as_str) {
+        if digest.strip_prefix(host).is_some_and(|rest| rest.starts_with('/')) {
+            client.delete(&format!("/images/{digest}?noprune=1&force=1")).await?;
+        }
+    }
     Ok(())
-}
-
-fn write_config(dir: &Path, port: u16) -> Result<PathBuf> {
-    let path = dir.join("config.yml");
-    let storage = dir.join("storage");
-    let text = format!(
-        "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
-         storage: {{filesystem: {{rootdirectory: \"{}\"}}}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n",
-        storage.display()
-    );
-    std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-    Ok(path)
 }
 
 /// Returns a port that was free a moment ago.
