@@ -9,6 +9,7 @@
 //! * [`supervised`]: a supervisor of the test's own, and tasks in a line;
 //! * [`cli_run`]: a `mesos-docker run` in the background, to be killed;
 //! * [`logs_check`]: a supervisor for tests of logs and adoption, and the check of numbered lines;
+//! * [`oracle`]: the real docker client, as the oracle of what a task becomes;
 //! * [`eventually`]: waiting on a predicate with a deadline;
 //! * [`bench`](mod@bench): what `scripts/bench` runs.
 
@@ -19,6 +20,7 @@ pub mod eventually;
 pub mod http1;
 pub mod images;
 pub mod logs_check;
+pub mod oracle;
 pub mod private;
 pub mod proxy;
 pub mod raw;

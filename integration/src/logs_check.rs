@@ -117,6 +117,7 @@ impl Rig {
                     max_files: options.engine_files,
                 },
                 proxies: docker_containerizer::ProxyVariables::default(),
+                policy: Default::default(),
             },
             logs: LogSettings { rotation: options.rotation },
             drain_deadline: options.drain_deadline,
@@ -132,7 +133,7 @@ impl Rig {
             SupervisorSettings {
                 work_dir: work_dir.clone(),
                 default_grace: options.grace,
-                strictness: Strictness::Lenient,
+                reading: Strictness::Lenient.into(),
                 removal: RemovalDelay::After(Duration::ZERO),
                 host_address: None,
             },

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use docker_engine::ApiVersion;
 
 use crate::mesos_flags::{MesosFlags, PlaceFlags};
 
@@ -27,6 +28,14 @@ Examples:
 
 The task's output goes to standard output and standard error, the statuses to standard error. Its sandbox stays in the \
 --work_dir until mesos-docker cleanup. With several instances the exit code is the first that is not 0.";
+
+const VALIDATE_HELP: &str = "\
+Examples:
+  mesos-docker validate app.json
+  mesos-docker validate --docker_policy=strict --api-version 1.41 app.json | jq .policy
+
+No engine is needed: without one the newest API is assumed, and a line on standard error says so. With one that answers, \
+its own version counts. Exits with 0, or 125 for a definition that is wrong or that the policy does not allow.";
 
 const ID_HELP: &str = "\
 ID is a task id, a container id, the engine's container id, or the beginning of one, as long as it names one task. Of \
@@ -82,7 +91,8 @@ pub(crate) enum Command {
     /// Run an app definition, an array of them, or a TaskInfo, and follow it to its end.
     #[command(after_help = RUN_HELP)]
     Run(RunArgs),
-    /// Check a definition; print the TaskInfo and the create request, and send nothing.
+    /// Check a definition; print the TaskInfo, the create request and the policy's verdict, and send nothing.
+    #[command(after_help = VALIDATE_HELP)]
     Validate(ValidateArgs),
     /// List the tasks of this work_dir.
     Ps(PsArgs),
@@ -135,6 +145,9 @@ pub(crate) struct RunArgs {
 pub(crate) struct ValidateArgs {
     #[command(flatten)]
     pub(crate) definition: DefinitionArgs,
+    /// The Engine API version to check for, such as 1.41, whatever engine is here.
+    #[arg(long, alias = "api_version", value_name = "VERSION")]
+    pub(crate) api_version: Option<ApiVersion>,
     #[command(flatten)]
     pub(crate) flags: MesosFlags,
 }

@@ -1,11 +1,12 @@
 //! Checking a definition as far as that needs no engine: everything that a field can be wrong about.
 
+use docker_containerizer::policy::Verdict;
 use docker_containerizer::request::{self, EngineFacts, Request, RequestInput};
 use docker_containerizer::{Checkpoint, Identity, Labels};
 use mesos_proto::v1::TaskInfo;
 use mesos_types::{ContainerId, FrameworkId, IdError, TaskSpec};
 use sandbox::Owner;
-use task_supervisor::{RunLayout, owner_of};
+use task_supervisor::{RunLayout, owner_of, run_as};
 
 use crate::failure::Failure;
 use crate::setup::Setup;
@@ -13,19 +14,37 @@ use crate::setup::Setup;
 /// A task that is right, and what would be sent for it.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    pub(crate) task: TaskSpec,
     pub(crate) request: Request,
+    /// What the policy says of the request.
+    pub(crate) verdict: Verdict,
     /// Who owns the sandbox; `None` leaves it with us.
     pub(crate) owner: Option<Owner>,
 }
 
-/// Checks a task and translates it; sends nothing and makes nothing.
+impl Checked {
+    /// What is checked, if the policy allows it.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that the policy does not allow.
+    pub(crate) fn allowed(self) -> Result<Self, Failure> {
+        self.verdict.clone().into_result().map_err(|error| invalid(&error))?;
+        Ok(self)
+    }
+}
+
+/// Checks a task and translates it; sends nothing and makes nothing. The policy is asked by [`Checked::allowed`].
 ///
 /// # Errors
 ///
 /// The first field that cannot be honoured.
 pub(crate) fn check(setup: &Setup, info: &TaskInfo, engine: &EngineFacts) -> Result<Checked, Failure> {
-    let task = TaskSpec::from_task_info(info, setup.strictness()).map_err(|error| invalid(&error))?;
+    let mut task = TaskSpec::from_task_info(info, setup.reading()).map_err(|error| invalid(&error))?;
+    // Only root can give a sandbox away.
+    let user = info.command.as_ref().and_then(|command| command.user.as_deref());
+    let user = user.filter(|_| setup.settings.switch_user && rustix::process::geteuid().is_root());
+    let owner = user.map(owner_of).transpose().map_err(|error| invalid(&error))?;
+    run_as(&mut task, owner);
     let framework_id: FrameworkId = "validate".parse().map_err(|error| invalid(&error))?;
     let labels = Labels {
         identity: identity(info, &framework_id)?,
@@ -33,7 +52,7 @@ pub(crate) fn check(setup: &Setup, info: &TaskInfo, engine: &EngineFacts) -> Res
         checkpoint: Checkpoint::Yes,
     };
     let layout = RunLayout::of(&setup.work_dir, &labels.identity);
-    let request = request::build(&RequestInput {
+    let (request, verdict) = request::draft(&RequestInput {
         task: &task,
         labels: &labels,
         sandbox: layout.sandbox(),
@@ -42,11 +61,7 @@ pub(crate) fn check(setup: &Setup, info: &TaskInfo, engine: &EngineFacts) -> Res
         engine,
     })
     .map_err(|error| invalid(&error))?;
-    // Only root can give a sandbox away.
-    let user = info.command.as_ref().and_then(|command| command.user.as_deref());
-    let user = user.filter(|_| setup.settings.switch_user && rustix::process::geteuid().is_root());
-    let owner = user.map(owner_of).transpose().map_err(|error| invalid(&error))?;
-    Ok(Checked { task, request, owner })
+    Ok(Checked { request, verdict, owner })
 }
 
 /// Whose a task is: a run is a framework of its own, and a command task's executor has the task's id.

@@ -24,18 +24,20 @@ pub(crate) fn hide_secrets(json: &mut Value) {
     }
 }
 
-/// Hides in an engine's inspection the variables that the task takes from secrets.
-pub(crate) fn hide_secret_variables(inspection: &mut Value, info: &TaskInfo) {
+/// Hides in an engine's inspection, or in a create request, the variables that the task takes from secrets.
+pub(crate) fn hide_secret_variables(shown: &mut Value, info: &TaskInfo) {
     let environment = info.command.as_ref().and_then(|command| command.environment.as_ref());
     let variables = environment.map(|environment| environment.variables.as_slice()).unwrap_or_default();
     let secret =
         |name: &str| variables.iter().any(|variable| variable.secret.is_some() && variable.name == name);
-    let shown = inspection.pointer_mut("/Config/Env").and_then(Value::as_array_mut);
-    for variable in shown.into_iter().flatten() {
-        if let Some((name, _)) =
-            variable.as_str().and_then(|text| text.split_once('=')).filter(|(name, _)| secret(name))
-        {
-            *variable = Value::from(format!("{name}={HIDDEN}"));
+    for place in ["/Config/Env", "/Env"] {
+        let variables = shown.pointer_mut(place).and_then(Value::as_array_mut);
+        for variable in variables.into_iter().flatten() {
+            if let Some((name, _)) =
+                variable.as_str().and_then(|text| text.split_once('=')).filter(|(name, _)| secret(name))
+            {
+                *variable = Value::from(format!("{name}={HIDDEN}"));
+            }
         }
     }
 }
@@ -68,5 +70,8 @@ mod tests {
         let mut inspection = serde_json::json!({"Config": {"Env": ["TOKEN=hunter2", "PLAIN=shown", "odd"]}});
         hide_secret_variables(&mut inspection, &info);
         assert_eq!(inspection["Config"]["Env"], serde_json::json!(["TOKEN=***", "PLAIN=shown", "odd"]));
+        let mut request = serde_json::json!({"Env": ["TOKEN=hunter2"]});
+        hide_secret_variables(&mut request, &info);
+        assert_eq!(request["Env"], serde_json::json!(["TOKEN=***"]));
     }
 }

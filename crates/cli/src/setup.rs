@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use docker_containerizer::images::{Backoff, NegativeSettings, PullPolicy, PullSettings, RetrySettings};
 use docker_containerizer::logs::LogSettings;
+use docker_containerizer::policy::{self, HostPlaces, Policy, Preset};
 use docker_containerizer::request::{CpuQuota, DefaultDns, Dns, EngineFacts, EngineLog, RequestSettings};
 use docker_containerizer::{
     Containerizer, CredentialSources, FetchedCredentials, HelperSettings, OperatorConfig, ProxyVariables,
@@ -14,7 +16,7 @@ use docker_containerizer::{
 };
 use docker_engine::{Engine, EngineOptions};
 use flags::{DnsEntry, DnsNetwork, DockerConfig, DockerPullPolicy, DockerSettings};
-use mesos_types::Strictness;
+use mesos_types::{ProcessUser, Reading, Strictness};
 use sandbox::RotationPolicy;
 use task_supervisor::{Supervisor, SupervisorSettings};
 use tracing_subscriber::EnvFilter;
@@ -34,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) settings: DockerSettings,
     /// The work directory: canonical once it exists.
     pub(crate) work_dir: PathBuf,
+    /// What tasks may ask of this host.
+    pub(crate) policy: Arc<Policy>,
     socket: Socket,
     /// `--docker_config`.
     operator: Option<OperatorConfig>,
@@ -61,7 +65,27 @@ impl Setup {
         // Labels hold an absolute path, also of a directory that is still to be made.
         let absolute = std::path::absolute(&work_dir).unwrap_or(work_dir);
         let operator = settings.credentials.config.as_ref().map(operator).transpose()?;
-        Ok(Self { work_dir: absolute.canonicalize().unwrap_or(absolute), settings, socket, operator })
+        let work_dir = absolute.canonicalize().unwrap_or(absolute);
+        // Who launches nothing allows nothing.
+        let policy = Arc::new(Policy::preset(Preset::Strict, HostPlaces::default()));
+        Ok(Self { work_dir, settings, policy, socket, operator })
+    }
+
+    /// Reads the flags and the policy, for a command that launches tasks or says what would be launched. The others go on
+    /// with a policy file that is broken: a task can be killed then too.
+    ///
+    /// # Errors
+    ///
+    /// A flag's value, or the policy that one names.
+    pub(crate) fn to_launch(flags: &MesosFlags) -> Result<Self, Failure> {
+        let mut setup = Self::new(flags)?;
+        // A socket that cannot be named is told by what needs it.
+        let socket = setup.engine_socket().unwrap_or_else(|_| setup.settings.docker_socket.clone());
+        let places = HostPlaces { work_dir: setup.work_dir.clone(), socket, policy_file: None };
+        let policy = policy::load(&setup.settings.docker_policy, places)
+            .map_err(|error| Failure::of("the flag --docker_policy cannot be used", &error))?;
+        setup.policy = Arc::new(policy);
+        Ok(setup)
     }
 
     /// Makes the work directory. Called once the definition was checked and the engine answers, so that what fails
@@ -79,14 +103,21 @@ impl Setup {
         Ok(())
     }
 
-    /// What requests must know of the engine: from the engine if it answers, and otherwise what this host and Docker
-    /// have by default.
-    pub(crate) async fn facts(&self) -> EngineFacts {
-        let Ok(engine) = self.engine().await else { return facts_without_engine() };
-        match engine.info(engine.deadlines().info).await {
-            Ok(info) => EngineFacts { memory: info.mem_total, default_log_driver: info.default_log_driver },
-            Err(_) => facts_without_engine(),
+    /// What requests must know of the engine, if it answers.
+    pub(crate) async fn engine_facts(&self) -> Option<EngineFacts> {
+        let engine = self.engine().await.ok()?;
+        let info = engine.info(engine.deadlines().info).await.ok()?;
+        Some(EngineFacts::from(&info))
+    }
+
+    /// Where the engine listens.
+    fn engine_socket(&self) -> Result<PathBuf, Failure> {
+        if self.socket == Socket::Flag {
+            return Ok(self.settings.docker_socket.clone());
         }
+        let host = std::env::var("DOCKER_HOST").ok();
+        docker_engine::resolve_socket(None, host.as_deref())
+            .map_err(|error| Failure::of("cannot find the Docker Engine", &error))
     }
 
     /// Connects to the engine.
@@ -107,18 +138,6 @@ impl Setup {
         options.max_creates_in_flight = self.settings.docker_max_parallel_launches.get();
         options.max_starts_in_flight = self.settings.docker_max_parallel_launches.get();
         Engine::connect(options).await.map_err(|error| unreachable_engine(&error))
-    }
-
-    /// Where the engine listens.
-    fn engine_socket(&self) -> Result<PathBuf, Failure> {
-        match self.socket {
-            Socket::Flag => Ok(self.settings.docker_socket.clone()),
-            Socket::Environment => {
-                let host = std::env::var("DOCKER_HOST").ok();
-                docker_engine::resolve_socket(None, host.as_deref())
-                    .map_err(|error| Failure::of("cannot find the Docker Engine", &error))
-            }
-        }
     }
 
     /// The containerizer on the engine.
@@ -152,7 +171,7 @@ impl Setup {
             SupervisorSettings {
                 work_dir: self.work_dir.clone(),
                 default_grace: DEFAULT_GRACE.max(self.settings.docker_stop_timeout),
-                strictness: self.strictness(),
+                reading: self.reading(),
                 removal: self.removal(),
                 host_address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             },
@@ -215,6 +234,7 @@ impl Setup {
                 max_files: u32::try_from(self.settings.logs.driver_max_files).unwrap_or(u32::MAX),
             },
             proxies,
+            policy: self.policy.clone(),
         })
     }
 
@@ -242,9 +262,16 @@ impl Setup {
         }
     }
 
-    /// Whether fields without effect are refused.
-    pub(crate) fn strictness(&self) -> Strictness {
-        if self.settings.docker_strict_fields { Strictness::Strict } else { Strictness::Lenient }
+    /// How tasks are read.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            strictness: if self.settings.docker_strict_fields {
+                Strictness::Strict
+            } else {
+                Strictness::Lenient
+            },
+            user: if self.settings.docker_honor_user { ProcessUser::Task } else { ProcessUser::Image },
+        }
     }
 
     fn rotation(&self) -> RotationPolicy {
@@ -287,7 +314,12 @@ pub(crate) fn facts_without_engine() -> EngineFacts {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
         line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
     });
-    EngineFacts { memory: memory.unwrap_or(0) << 10, default_log_driver: "json-file".into() }
+    EngineFacts {
+        memory: memory.unwrap_or(0) << 10,
+        default_log_driver: "json-file".into(),
+        api_version: docker_engine::NEWEST_API,
+        data_root: "/var/lib/docker".into(),
+    }
 }
 
 /// Sets up what is logged to standard error.

@@ -1,40 +1,113 @@
-//! `mesos-docker validate`: what would be sent, without sending anything.
+//! `mesos-docker validate`: what would be sent and what the policy says of it, without sending anything.
 
-use docker_containerizer::request::EngineFacts;
+use docker_containerizer::policy::Verdict;
+use docker_containerizer::request::{EngineFacts, Request};
 use marathon_app::PortPool;
-use mesos_proto::json::Names;
-use serde_json::json;
+use mesos_proto::json::{Names, to_json_set};
+use mesos_proto::v1::TaskInfo;
+use serde_json::{Value, json};
 
 use crate::args::ValidateArgs;
-use crate::check::check;
+use crate::check::{Checked, check};
 use crate::document;
-use crate::failure::Failure;
+use crate::failure::{Failure, OURS};
 use crate::out;
-use crate::setup::Setup;
+use crate::redact::{hide_secret_variables, hide_secrets};
+use crate::setup::{Setup, facts_without_engine};
 
-/// Prints the TaskInfo and the create request of each task.
+/// Prints the TaskInfo, the create request and the policy's verdict of each task. Answers 125 when the policy does not
+/// allow one of them.
 pub(crate) async fn validate(args: ValidateArgs) -> Result<u8, Failure> {
     let mut ports = PortPool::new([PortPool::DEFAULT_HOST_PORTS]);
     let tasks = document::read(&args.definition, &mut ports)?;
-    let setup = Setup::new(&args.flags)?;
+    let setup = Setup::to_launch(&args.flags)?;
     for note in &tasks.notes {
         out::note(&format!("note {note}"));
     }
-    let engine: EngineFacts = setup.facts().await;
+    let (engine, mut assumed) = engine(&setup, &args).await;
     let mut shown = Vec::with_capacity(tasks.infos.len());
     let file = document::shown(&args.definition.file);
+    let mut code = 0;
     for info in &tasks.infos {
         let checked = check(&setup, info, &engine).map_err(|failure| failure.within(&file))?;
-        for notice in &checked.task.notices {
+        // What is wrong whatever the engine is, is said alone.
+        if let Some(assumed) = assumed.take() {
+            out::note(&assumed);
+        }
+        for notice in &checked.request.notices {
             out::note(&format!("note {notice}"));
         }
-        shown.push(json!({
-            "task_info": mesos_proto::json::to_json_set(info, Names::V1),
-            "container_name": checked.request.name,
-            "create_request": serde_json::to_value(&checked.request.body)
-                .map_err(|error| Failure::of("the request cannot be printed", &error))?,
-        }));
+        for violation in checked.verdict.violations() {
+            out::note(&format!("denied {violation}"));
+            code = OURS;
+        }
+        shown.push(describe(&setup, info, &checked, &engine)?);
     }
     shown.iter().try_for_each(out::pretty)?;
-    Ok(0)
+    Ok(code)
+}
+
+/// What is known of the engine: what `--api-version` says, what an engine says that answers, or what is assumed, with a
+/// line that says so.
+async fn engine(setup: &Setup, args: &ValidateArgs) -> (EngineFacts, Option<String>) {
+    if let Some(api_version) = args.api_version {
+        return (EngineFacts { api_version, ..facts_without_engine() }, None);
+    }
+    if let Some(facts) = setup.engine_facts().await {
+        return (facts, None);
+    }
+    let facts = facts_without_engine();
+    let line = format!(
+        "note no engine answers: one with API {} and the log driver {} is assumed (another with --api-version)",
+        facts.api_version, facts.default_log_driver
+    );
+    (facts, Some(line))
+}
+
+fn describe(
+    setup: &Setup,
+    info: &TaskInfo,
+    checked: &Checked,
+    engine: &EngineFacts,
+) -> Result<Value, Failure> {
+    let mut task_info = to_json_set(info, Names::V1);
+    hide_secrets(&mut task_info);
+    let Request { name, body, connections, .. } = &checked.request;
+    let unprintable = |error: serde_json::Error| Failure::of("the request cannot be printed", &error);
+    let mut create_request = serde_json::to_value(body).map_err(unprintable)?;
+    hide_secret_variables(&mut create_request, info);
+    let mut connects = Vec::with_capacity(connections.len());
+    for connection in connections {
+        let settings = serde_json::to_value(&connection.settings).map_err(unprintable)?;
+        connects.push(json!({ "network": connection.network, "endpoint_config": settings }));
+    }
+    Ok(json!({
+        "task_info": task_info,
+        "container_name": name,
+        "api_version": engine.api_version.to_string(),
+        "create_request": create_request,
+        "network_connects": connects,
+        "policy": policy(setup, &checked.verdict),
+    }))
+}
+
+fn policy(setup: &Setup, verdict: &Verdict) -> Value {
+    let violations: Vec<Value> = verdict
+        .violations()
+        .iter()
+        .map(|violation| {
+            json!({
+                "rule": violation.rule.key(),
+                "field": violation.field,
+                "what": violation.what,
+                "remedy": violation.remedy,
+            })
+        })
+        .collect();
+    json!({
+        "policy": setup.settings.docker_policy,
+        "preset": setup.policy.base().name(),
+        "allowed": violations.is_empty(),
+        "violations": violations,
+    })
 }

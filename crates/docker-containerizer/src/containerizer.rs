@@ -164,7 +164,7 @@ impl Containerizer {
     /// The engine does not tell what it is.
     pub async fn new(engine: Engine, settings: Settings) -> Result<Self, EngineError> {
         let info = engine.info(engine.deadlines().info).await?;
-        let facts = EngineFacts { memory: info.mem_total, default_log_driver: info.default_log_driver };
+        let facts = EngineFacts::from(&info);
         let host = Host { cpus: f64::from(info.ncpu), memory: info.mem_total };
         let tasks = TaskTracker::new();
         let pulls = PullManager::new(engine.clone(), settings.pulls, tasks.clone());
@@ -240,7 +240,8 @@ impl Containerizer {
         }
         let name = container_name(&identity.agent_id, id);
         let (mut driver, handle) = self.enter(id, name, order.task, Life::adopted(), order.removal)?;
-        let terminal = if driver.task.container.terminal { Terminal::Yes } else { Terminal::No };
+        let has_terminal = inspection.as_ref().map_or(driver.task.container.terminal, |now| now.tty);
+        let terminal = if has_terminal { Terminal::Yes } else { Terminal::No };
         let source = match &inspection {
             Some(now) if request::output_of(&now.log_driver, now.tty) == Output::Attach => {
                 Source::Reattach(terminal)

@@ -25,7 +25,7 @@ use crate::lifecycle::{Action, End, Event, Life};
 use crate::logs::{CursorStore, Drained, Follower, LogFiles, LogTap, Source};
 use crate::order::{LaunchOrder, LaunchedImage, Progress, RemovalDelay, RunPaths, Running};
 use crate::removal::remove;
-use crate::request::Output;
+use crate::request::{Output, Request};
 use crate::stop::Stopping;
 use crate::termination::{Cause, Ending, Exit, Failure, Kill, LogsEnd, Phase, Termination};
 
@@ -143,9 +143,11 @@ impl Driver {
         };
         self.step(Event::Pulled);
         self.use_image(image, &request);
-        if let Err(failure) = blocking(|| self.make_mount_points(&paths, &request, owner)) {
-            return self.never_ran(Event::Failed(failure), None).await;
-        }
+        let read = match blocking(|| self.make_mount_points(&paths, &request, owner)) {
+            Ok(read) => read,
+            Err(failure) => return self.never_ran(Event::Failed(failure), None).await,
+        };
+        let launcher = Launcher { request: read.as_ref().unwrap_or(&request), ..launcher };
         if let Some(progress) = &progress {
             // TASK_STARTING must not be lost.
             let _ = self.through(progress.send(Progress::Prepared)).await;
@@ -166,6 +168,11 @@ impl Driver {
             }
             Err(failure) => return self.clear(&launcher, failure, None).await,
         };
+        if self.kill.is_none()
+            && let Err(failure) = self.through(launcher.connect(&engine_id)).await
+        {
+            return self.clear(&launcher, failure, None).await;
+        }
         if self.kill.is_some() {
             return self.clear(&launcher, Failure::new("start", "killed before the start"), None).await;
         }
@@ -173,12 +180,23 @@ impl Driver {
         if let Err(failure) = blocking(|| self.hide_credentials(&paths, &[])) {
             return self.clear(&launcher, failure, None).await;
         }
-        let source = match self.source(&request.output, &engine_id).await {
+        let source = match self.source(&request, &engine_id).await {
             Ok(source) => source,
             Err(failure) => return self.clear(&launcher, failure, None).await,
         };
         if let Err(failure) = self.through(launcher.start(&engine_id)).await {
             return self.clear(&launcher, failure, None).await;
+        }
+        if request.body.stdin_once && !request.body.tty {
+            // A task can do without; only one that waits for the end of its input would wait for ever.
+            let closing = shared.engine.close_stdin(&engine_id, shared.engine.deadlines().stream_head);
+            if let Err(error) = self.through(closing).await {
+                tracing::warn!(
+                    container = self.name,
+                    error = crate::chain(&error),
+                    "standard input stays open"
+                );
+            }
         }
         let log_config = request.body.host_config.log_config.as_ref();
         let max_size = log_config.and_then(|log| log.config.get("max-size"));
@@ -292,7 +310,7 @@ impl Driver {
     fn open_files(
         &self,
         paths: &RunPaths,
-        request: &crate::request::Request,
+        request: &Request,
         owner: Option<sandbox::Owner>,
     ) -> Result<LogFiles, Failure> {
         let fail = |error: sandbox::SandboxError| Failure::new("mount", crate::chain(&error));
@@ -306,16 +324,20 @@ impl Driver {
         Ok(files)
     }
 
-    /// Makes the places of the volumes.
+    /// Makes the places of the volumes, and reads the files that parameters name; then the request that holds them is the
+    /// one to be sent.
     fn make_mount_points(
         &self,
         paths: &RunPaths,
-        request: &crate::request::Request,
+        request: &Request,
         owner: Option<sandbox::Owner>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Request>, Failure> {
         let directory = sandbox::Sandbox::open(&paths.sandbox)
             .map_err(|error| Failure::new("mount", crate::chain(&error)))?;
-        crate::mount::make(&request.mount_points, &directory, owner)
+        crate::mount::make(&request.mount_points, &directory, owner)?;
+        request
+            .with_files(&directory)
+            .map_err(|error| Failure::new("read the parameters' files", crate::chain(&error)).exit_code(125))
     }
 
     /// Removes the registry credentials that the task brought, and the `archives` they came from, where the operator
@@ -332,11 +354,12 @@ impl Driver {
         }
     }
 
-    async fn source(&self, output: &Output, engine_id: &str) -> Result<Source, Failure> {
-        match output {
+    async fn source(&self, request: &Request, engine_id: &str) -> Result<Source, Failure> {
+        match request.output {
             Output::Log => Ok(Source::Log),
             Output::Attach => {
-                let terminal = if self.task.container.terminal { Terminal::Yes } else { Terminal::No };
+                // A parameter may ask for a terminal too.
+                let terminal = if request.body.tty { Terminal::Yes } else { Terminal::No };
                 let engine = &self.shared.engine;
                 let attached = engine.attach(engine_id, terminal, engine.deadlines().stream_head).await;
                 let attached = attached.map_err(|error| Failure::new("attach", crate::chain(&error)))?;

@@ -1,5 +1,5 @@
-//! The steps of a launch that talk to the engine: create and start here, the image in `images::acquire`. Each may be
-//! told of a kill in between.
+//! The steps of a launch that talk to the engine: create, connect and start here, the image in `images::acquire`. Each may
+//! be told of a kill in between.
 //!
 //! After a timeout the outcome is unknown, so each step looks before it does anything again: a container has a name
 //! that only this launch uses, so what is there under that name is what an earlier attempt made. An engine that is
@@ -16,7 +16,7 @@ use crate::containerizer::Shared;
 use crate::credentials::CredentialSources;
 use crate::images::{PullListener, PullManager};
 use crate::labels::Labels;
-use crate::request::Request;
+use crate::request::{Connection, Request};
 use crate::termination::Failure;
 
 /// How often a step is tried against an engine that answers nothing useful.
@@ -119,6 +119,51 @@ impl Launcher<'_> {
             self.pause().await;
         }
         Err(Failure::new("create", "gave up"))
+    }
+
+    /// Connects the created container to the networks that its create could not name.
+    ///
+    /// # Errors
+    ///
+    /// The engine's refusal, with the network.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Launcher::create`]: what it did goes with the container.
+    pub(crate) async fn connect(&self, id: &str) -> Result<(), Failure> {
+        for connection in &self.request.connections {
+            self.connect_one(id, connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn connect_one(&self, id: &str, connection: &Connection) -> Result<(), Failure> {
+        let Connection { network, settings } = connection;
+        let since = Instant::now();
+        for attempt in 1.. {
+            let deadline = self.engine.deadlines().create;
+            let error = match self.engine.network_connect(network, id, settings, deadline).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let lost = lost(&error);
+            if lost == Lost::Refused {
+                return Err(connect_failure(&error));
+            }
+            if lost == Lost::Look {
+                let found = self.patiently(|| self.inspect(id)).await.map_err(|e| connect_failure(&e))?;
+                match found {
+                    Some(found) if found.networks.contains_key(network) => return Ok(()),
+                    Some(_) => {}
+                    None => return Err(connect_failure(&error)),
+                }
+            }
+            if self.is_over(since) || (lost == Lost::Look && attempt >= TRIES) {
+                return Err(connect_failure(&error));
+            }
+            self.pause().await;
+        }
+        Err(Failure::new("connect", "gave up"))
     }
 
     /// Starts the container once; a lost answer is looked for.
@@ -252,6 +297,10 @@ fn is_missing_image(error: &EngineError) -> bool {
 
 fn create_failure(error: &EngineError) -> Failure {
     Failure::new("create", crate::chain(error)).exit_code(125)
+}
+
+fn connect_failure(error: &EngineError) -> Failure {
+    Failure::new("connect", crate::chain(error)).exit_code(125)
 }
 
 fn start_failure(error: &EngineError) -> Failure {

@@ -9,8 +9,9 @@
 //! | `driver` | one container, from its launch to its removal |
 //! | `conclude` | what is known of its end |
 //! | `lifecycle` | what is legal, as a pure function |
-//! | `request` | a task as the Engine's create request, pure |
-//! | `launch` | create, start, with lost answers looked for |
+//! | `request` | a task as the Engine's create request |
+//! | `policy` | what a request may ask of its host |
+//! | `launch` | create, connect, start, with lost answers looked for |
 //! | `images` | pulls, shared and bounded |
 //! | `credentials` | which registry gets which credentials, from the sandbox or the operator |
 //! | `exit`, `stop` | knowing that a container ended, making it end |
@@ -37,6 +38,7 @@ pub mod images;
 pub mod labels;
 pub mod logs;
 pub mod names;
+pub mod policy;
 pub mod recover;
 pub mod request;
 pub mod termination;

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use docker_containerizer::policy::{HostPlaces, Policy, Preset};
 use docker_containerizer::request::{
-    CpuQuota, DefaultDns, EngineFacts, EngineLog, Request, RequestInput, RequestSettings, build,
+    CpuQuota, DefaultDns, EngineFacts, EngineLog, Request, RequestInput, RequestSettings, build, draft,
 };
 use docker_containerizer::{Checkpoint, Identity, Labels};
 use mesos_proto::v1::TaskInfo;
@@ -67,34 +68,9 @@ const WORDS: [&str; 40] = [
     "",
 ];
 
-/// Options of `docker run` that a damaged task is given.
-const OPTIONS: [&str; 25] = [
-    "add-host",
-    "cap-add",
-    "cpu-quota",
-    "dns",
-    "env",
-    "expose",
-    "hostname",
-    "init",
-    "label",
-    "log-driver",
-    "log-opt",
-    "memory",
-    "memory-swap",
-    "oom-score-adj",
-    "pids-limit",
-    "privileged",
-    "read-only",
-    "rm",
-    "shm-size",
-    "sysctl",
-    "tmpfs",
-    "ulimit",
-    "volume",
-    "volumes-from",
-    "workdir",
-];
+/// Options of `docker run` that a damaged task is given: all that any client has.
+static OPTIONS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| include_str!("data/docker-run-options-28.2.txt").lines().collect());
 
 /// Tasks that stock ran, and tasks that Marathon apps become.
 static SEEDS: LazyLock<Vec<Value>> = LazyLock::new(|| {
@@ -259,9 +235,13 @@ fn assert_promises(task: &TaskSpec, labels: &Labels, request: &Request) {
     assert!(foreign.all(|key| !key.starts_with("org.apache.mesos.")), "a task set a label of ours");
     assert_ne!(json["HostConfig"]["AutoRemove"], true);
     let offered: BTreeSet<u16> = task.resources.ports.iter().collect();
-    for bindings in
-        json["HostConfig"]["PortBindings"].as_object().into_iter().flat_map(|ports| ports.values())
-    {
+    let given = |keys: &[&str]| {
+        let named = |key: &str| keys.contains(&key.split('=').next().unwrap_or_default());
+        task.container.parameters.iter().any(|parameter| named(&parameter.key))
+    };
+    // What a parameter publishes is for the host policy.
+    let bindings = json["HostConfig"]["PortBindings"].as_object().filter(|_| !given(&["publish"]));
+    for bindings in bindings.into_iter().flat_map(|ports| ports.values()) {
         for binding in bindings.as_array().expect("bindings") {
             let port = binding["HostPort"].as_str().and_then(|port| port.parse().ok()).expect("a port");
             assert!(offered.contains(&port), "{port} is not the task's");
@@ -271,10 +251,10 @@ fn assert_promises(task: &TaskSpec, labels: &Labels, request: &Request) {
     let named =
         |name: &str| env.iter().filter(|one| one.as_str().is_some_and(|one| one.starts_with(name))).count();
     assert_eq!((named("MESOS_SANDBOX="), named("MESOS_CONTAINER_NAME=")), (1, 1));
-    let sandbox =
-        json["HostConfig"]["Mounts"].as_array().and_then(|mounts| mounts.last()).expect("the sandbox");
-    assert_eq!((&sandbox["Source"], &sandbox["Target"]), (&SANDBOX.into(), &"/mnt/mesos/sandbox".into()));
-    if !task.container.parameters.iter().any(|parameter| parameter.key == "memory")
+    let mut mounts = json["HostConfig"]["Mounts"].as_array().expect("the sandbox is one").iter();
+    let sandbox = mounts.any(|mount| mount["Source"] == SANDBOX && mount["Target"] == "/mnt/mesos/sandbox");
+    assert!(sandbox, "the sandbox is not mounted: {json}");
+    if !given(&["memory"])
         && let Some(memory) = json["HostConfig"]["Memory"].as_i64()
     {
         assert!(memory >= 32 << 20, "{memory} bytes");
@@ -291,6 +271,33 @@ fn assert_no_nul(json: &Value) {
             assert_no_nul(value);
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn settings(policy: Policy) -> RequestSettings {
+    RequestSettings {
+        sandbox_directory: "/mnt/mesos/sandbox".into(),
+        cfs: CpuQuota::FromRequest,
+        default_dns: DefaultDns::default(),
+        engine_log: EngineLog { driver: "local".into(), max_size: 1 << 20, max_files: 3 },
+        proxies: docker_containerizer::ProxyVariables::default(),
+        policy: Arc::new(policy),
+    }
+}
+
+/// The strict policy judges what can be translated, and always alike.
+fn assert_judged(input: &RequestInput<'_>, is_translated: bool) {
+    let Ok((request, verdict)) = draft(input) else {
+        assert!(!is_translated, "a policy makes no difference to the translation");
+        return;
+    };
+    let (again, verdict_again) = draft(input).expect("translated once");
+    assert_eq!((&request.body, &verdict), (&again.body, &verdict_again));
+    for violation in verdict.violations() {
+        assert!(!violation.field.is_empty() && !violation.what.is_empty());
+    }
+    if let Err(error) = verdict.into_result() {
+        assert_short_line(&error);
     }
 }
 
@@ -314,21 +321,24 @@ fn answer(json: Value) -> bool {
     };
     assert_eq!(strict.is_ok(), task.notices.is_empty(), "strict refuses just the tasks with notices");
     let labels = labels(&task);
-    let settings = RequestSettings {
-        sandbox_directory: "/mnt/mesos/sandbox".into(),
-        cfs: CpuQuota::FromRequest,
-        default_dns: DefaultDns::default(),
-        engine_log: EngineLog { driver: "local".into(), max_size: 1 << 20, max_files: 3 },
-        proxies: docker_containerizer::ProxyVariables::default(),
+    let settings = settings(Policy::default());
+    let strict_policy = self::settings(Policy::preset(Preset::Strict, HostPlaces::default()));
+    let engine = EngineFacts {
+        memory: 1 << 34,
+        default_log_driver: "json-file".into(),
+        api_version: docker_engine::NEWEST_API,
+        data_root: "/var/lib/docker".into(),
     };
-    let request = build(&RequestInput {
+    let input = RequestInput {
         task: &task,
         labels: &labels,
         sandbox: Path::new(SANDBOX),
         overlay: &[],
         settings: &settings,
-        engine: &EngineFacts { memory: 1 << 34, default_log_driver: "json-file".into() },
-    });
+        engine: &engine,
+    };
+    let request = build(&input);
+    assert_judged(&RequestInput { settings: &strict_policy, ..input }, request.is_ok());
     match request {
         Ok(request) => {
             assert_promises(&task, &labels, &request);

@@ -61,6 +61,8 @@ pub enum Op {
     RemoveVolume,
     /// `GET /networks/{name}`.
     InspectNetwork,
+    /// `POST /networks/{name}/connect`.
+    ConnectNetwork,
 }
 
 impl fmt::Display for Op {
@@ -87,6 +89,7 @@ impl fmt::Display for Op {
             Self::InspectVolume => "inspect volume",
             Self::RemoveVolume => "remove volume",
             Self::InspectNetwork => "inspect network",
+            Self::ConnectNetwork => "connect a container to network",
         })
     }
 }

@@ -28,6 +28,8 @@ pub enum FlagKind {
     Count,
     /// A path on the host.
     Path,
+    /// The path of a file that is read by who uses it, with or without `file://`.
+    File,
     /// Any text.
     Text,
     /// JSON; the value may also be the absolute path of a file that holds it (deprecated, as in Mesos).
@@ -67,6 +69,7 @@ impl FlagKind {
             Self::Bytes => "bytes",
             Self::Count => "number",
             Self::Path => "path",
+            Self::File => "file",
             Self::Text => "text",
             Self::Json => "JSON",
         }

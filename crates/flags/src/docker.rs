@@ -48,6 +48,8 @@ pub struct DockerSettings {
     pub docker_strict_fields: bool,
     /// `--docker_honor_user`.
     pub docker_honor_user: bool,
+    /// `--docker_policy`: the name of a preset or the path of a file; not empty.
+    pub docker_policy: String,
     /// `--docker_log_*`.
     pub logs: DockerLogSettings,
     /// `--docker_max_parallel_launches`.
@@ -163,6 +165,7 @@ impl DockerSettings {
             switch_user: values.required("switch_user", parse_bool)?,
             docker_strict_fields: values.required("docker_strict_fields", parse_bool)?,
             docker_honor_user: values.required("docker_honor_user", parse_bool)?,
+            docker_policy: values.required("docker_policy", file)?,
             logs: DockerLogSettings {
                 driver: values.required("docker_log_driver", log_driver)?,
                 max_size: values.parsed("docker_log_max_size", log_size)?,
@@ -291,6 +294,14 @@ fn environment((name, text): (&'static str, &str)) -> Result<BTreeMap<String, St
         .collect()
 }
 
+/// A path, which `file://` may begin.
+fn file(text: &str) -> Result<String, String> {
+    match text.strip_prefix("file://").unwrap_or(text) {
+        "" => Err("the path is empty".to_owned()),
+        path => Ok(path.to_owned()),
+    }
+}
+
 fn log_driver(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(format!("{} is not the name of a log driver", quote(text)));
@@ -327,6 +338,20 @@ mod tests {
 
     fn load(pairs: &[(&str, &str)]) -> Result<LoadedDockerSettings, FlagError> {
         DockerSettings::from_pairs(pairs.iter().copied())
+    }
+
+    #[test]
+    fn a_policy_is_a_preset_or_a_file() {
+        for (value, expected) in [
+            ("strict", Some("strict")),
+            ("/etc/policy.toml", Some("/etc/policy.toml")),
+            ("file:///etc/policy.toml", Some("/etc/policy.toml")),
+            ("", None),
+            ("file://", None),
+        ] {
+            let loaded = load(&[("docker_policy", value)]).ok().map(|loaded| loaded.settings.docker_policy);
+            assert_eq!(loaded.as_deref(), expected, "{value}");
+        }
     }
 
     #[test]

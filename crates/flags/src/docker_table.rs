@@ -112,7 +112,13 @@ pub const DOCKER_FLAGS: &[FlagDef] = &[
         "docker_honor_user",
         FlagKind::Bool,
         Some("false"),
-        "Runs the container's command as the user of the task; otherwise the image decides, as in Mesos.",
+        "Runs the container's command as the user of the task, with that user's numbers on this machine where --switch_user gives it the sandbox; otherwise the image decides, as in Mesos.",
+    ),
+    flag(
+        "docker_policy",
+        FlagKind::File,
+        Some("permissive"),
+        "What tasks may ask of the host: permissive (all, as in Mesos), strict, or a TOML or JSON file. See docs/policy.md.",
     ),
     flag(
         "docker_log_driver",

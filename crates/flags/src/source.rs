@@ -33,7 +33,9 @@ pub struct Notice {
 impl FlagSource {
     /// Decides where the text of `value` is for `flag` (stout `flags/fetch.hpp`; Mesos' bare paths for JSON flags).
     pub fn of(flag: &FlagDef, value: &str) -> Self {
-        if let Some(path) = value.strip_prefix("file://") {
+        if flag.kind == FlagKind::File {
+            Self::Inline
+        } else if let Some(path) = value.strip_prefix("file://") {
             Self::File(PathBuf::from(path))
         } else if flag.kind == FlagKind::Json && value.starts_with('/') {
             Self::BarePath(PathBuf::from(value))

@@ -41,6 +41,8 @@ pub(crate) enum Kind {
     Object,
     /// An object, or a word instead of it.
     ObjectOrWord,
+    /// `true` or `false`.
+    Flag,
     /// A number.
     Number,
     /// A string.
@@ -169,6 +171,24 @@ pub(crate) const VOLUME: Schema = Schema {
         field("persistent", Read),
         field("external", Read),
         field("secret", Read),
+    ],
+};
+
+/// `container.volumes[].external`.
+pub(crate) const EXTERNAL: Schema = Schema {
+    name: "container.volumes[].external",
+    fields: &[
+        field("name", Read),
+        field("provider", Read),
+        field("options", Read),
+        field("size", Read),
+        field(
+            "shared",
+            NoEffect(
+                Kind::Flag,
+                "one machine runs all tasks that share it, and the driver decides whether it can be",
+            ),
+        ),
     ],
 };
 
@@ -387,6 +407,7 @@ mod tests {
             &DOCKER,
             &PARAMETER,
             &VOLUME,
+            &EXTERNAL,
             &PORT_MAPPING,
             &PORT_DEFINITION,
             &NETWORK,

@@ -218,6 +218,7 @@ fn check_kind(path: &JsonPath, value: &Value, kind: Kind) -> Result<(), AppError
         Kind::ObjectOrWord => (value.is_object() || value.is_string(), "an object or a string"),
         Kind::Number => (value.is_number(), "a number"),
         Kind::Word => (value.is_string(), "a string"),
+        Kind::Flag => (value.is_boolean(), "true or false"),
     };
     if fits || value.is_null() { Ok(()) } else { Err(wrong_type(path, expected, value)) }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{AppError, JsonPath, Problem, quote};
+use crate::error::{AppError, JsonPath, quote};
 use crate::known_fields::RESOURCE_LIMITS;
 use crate::notes::Notes;
 use crate::reader::{Object, number};
@@ -13,6 +13,9 @@ const MAX_CPUS: f64 = 1_000_000.0;
 /// The most megabytes of memory or disk: 2^43 MB are 2^63 bytes, and engines count bytes in 63 bits.
 const MAX_MEGABYTES: f64 = 8_796_093_022_207.0;
 
+/// The most GPUs; no machine has as many.
+const MAX_GPUS: u32 = 1024;
+
 /// What a task asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Resources {
@@ -22,6 +25,8 @@ pub struct Resources {
     pub mem: f64,
     /// Megabytes of disk.
     pub disk: f64,
+    /// Whole GPUs.
+    pub gpus: u32,
 }
 
 /// What a task may use at most, where that differs from what it asks for.
@@ -44,15 +49,11 @@ pub enum Limit {
 
 /// Reads what the app asks for, with Marathon's defaults.
 pub(crate) fn read_resources(app: &Object<'_>) -> Result<Resources, AppError> {
-    if app.number("gpus", f64::MAX)?.is_some_and(|gpus| gpus > 0.0) {
-        return Err(app
-            .at("gpus")
-            .error(Problem::Refused { what: "GPUs are not supported yet", remedy: "set gpus to 0" }));
-    }
     Ok(Resources {
         cpus: app.number("cpus", MAX_CPUS)?.unwrap_or(1.0),
         mem: app.number("mem", MAX_MEGABYTES)?.unwrap_or(128.0),
         disk: app.number("disk", MAX_MEGABYTES)?.unwrap_or(0.0),
+        gpus: app.integer("gpus", 0..=MAX_GPUS)?.unwrap_or(0),
     })
 }
 

@@ -154,7 +154,7 @@ fn resources() {
         (json!({ "cpus": -1 }), "$.cpus: -1 is not a number from 0 to 1000000"),
         (json!({ "mem": 1e308 }), "$.mem: 1e+308 is not a number from 0 to 8796093022207"),
         (json!({ "disk": -0.5 }), "$.disk: -0.5 is not a number from 0 to 8796093022207"),
-        (json!({ "gpus": 1 }), "$.gpus: GPUs are not supported yet; set gpus to 0"),
+        (json!({ "gpus": 0.5 }), "$.gpus: 0.5 is not a whole number from 0 to 1024"),
         (json!({ "instances": 1.5 }), "$.instances: 1.5 is not a whole number from 0 to 2147483647"),
         (json!({ "instances": -1 }), "$.instances: -1 is not a whole number from 0 to 2147483647"),
         (
@@ -260,7 +260,19 @@ fn volumes_and_fetch() {
         ),
         (
             volume(json!({ "containerPath": "/a", "external": { "name": "v" }, "mode": "RW" })),
-            "$.container.volumes[0].external: external volumes are not supported yet; use container.docker.parameters: volume, with a volume of the engine by its name, or hostPath",
+            "$.container.volumes[0].external.options: missing: dvdi/driver, the name of the volume driver",
+        ),
+        (
+            volume(json!({ "containerPath": "/a", "external": { "options": { "dvdi/driver": "d" } } })),
+            "$.container.volumes[0].external.name: missing: the name of the volume",
+        ),
+        (
+            volume(json!({ "containerPath": "/a", "external": { "name": "v", "provider": "csi" } })),
+            "$.container.volumes[0].external.provider: \"csi\" is not dvdi, the volume drivers of Docker",
+        ),
+        (
+            volume(json!({ "containerPath": "/a", "hostPath": "/b", "external": { "name": "v" } })),
+            "$.container.volumes[0].external: conflicts with hostPath: use one of the two",
         ),
         (
             volume(json!({ "containerPath": "/a", "secret": "s" })),

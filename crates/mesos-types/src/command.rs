@@ -7,7 +7,7 @@ use std::fmt;
 
 use mesos_proto::v1;
 
-use crate::fields::{FieldError, Notices};
+use crate::fields::{FieldError, Notices, ProcessUser};
 
 /// The longest `NAME=value` that Linux passes to a process, in bytes (`MAX_ARG_STRLEN` less the final NUL).
 const LONGEST_VARIABLE: usize = 131_071;
@@ -159,9 +159,16 @@ pub fn environment(command: &v1::CommandInfo) -> Result<Vec<EnvVar>, FieldError>
 }
 
 /// Notes the fields of a command that a Docker task does not use.
-pub(crate) fn note_unused(command: &v1::CommandInfo, notices: &mut Notices) -> Result<(), FieldError> {
-    if command.user.is_some() {
-        notices.note("command.user", "the process runs as the image's user; it owns the sandbox only")?;
+pub(crate) fn note_unused(
+    command: &v1::CommandInfo,
+    user: ProcessUser,
+    notices: &mut Notices,
+) -> Result<(), FieldError> {
+    if command.user.is_some() && user == ProcessUser::Image {
+        notices.note(
+            "command.user",
+            "the process runs as the image's user; it owns the sandbox only, unless --docker_honor_user is on",
+        )?;
     }
     if command.shell.unwrap_or(true) && !command.arguments.is_empty() {
         notices.note("command.arguments", "a shell command takes no arguments")?;

@@ -7,24 +7,13 @@ use std::fmt;
 use mesos_proto::v1;
 
 use crate::fields::{FieldError, Notices};
+use crate::linux::{self, LinuxSpec, Rlimit};
+use crate::network::Network;
 use crate::resources::TaskResources;
 use crate::volume::{self, VolumeSpec};
 
 /// The longest host name that Linux takes, in bytes.
 const LONGEST_HOSTNAME: usize = 64;
-
-/// The network a container joins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Network {
-    /// The host's own; the default.
-    Host,
-    /// The engine's default bridge.
-    Bridge,
-    /// Loopback only.
-    None,
-    /// A network of the engine, by name.
-    User(String),
-}
 
 /// The protocol of a port mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +76,12 @@ pub struct ContainerSpec {
     pub hostname: Option<String>,
     /// Whether the process gets a terminal (`tty_info`).
     pub terminal: bool,
+    /// Rows and columns of the terminal, if the task says.
+    pub window_size: Option<(u32, u32)>,
+    /// The resource limits of its processes, each name once.
+    pub rlimits: Vec<Rlimit>,
+    /// Capabilities, namespaces and shared memory.
+    pub linux: LinuxSpec,
 }
 
 impl Protocol {
@@ -130,7 +125,7 @@ impl ContainerSpec {
         if docker.image.trim().is_empty() {
             return Err(FieldError::new("container.docker.image", "the image is empty").hint("name an image"));
         }
-        let network = network(docker, container)?;
+        let network = Network::from_proto(docker, container, notices)?;
         if container.hostname.is_some() && network == Network::Host {
             return Err(FieldError::new(
                 "container.hostname",
@@ -150,37 +145,17 @@ impl ContainerSpec {
             volumes,
             hostname: container.hostname.as_deref().map(hostname).transpose()?,
             terminal: container.tty_info.is_some(),
-        })
-    }
-}
-
-fn network(
-    docker: &v1::container_info::DockerInfo,
-    container: &v1::ContainerInfo,
-) -> Result<Network, FieldError> {
-    use v1::container_info::docker_info::Network as Wire;
-
-    let mode = docker.network.unwrap_or(Wire::Host.into());
-    match Wire::try_from(mode) {
-        Ok(Wire::Host) => Ok(Network::Host),
-        Ok(Wire::Bridge) => Ok(Network::Bridge),
-        Ok(Wire::None) => Ok(Network::None),
-        Ok(Wire::User) => match &container.network_infos[..] {
-            [] => Err(FieldError::new("container.network_infos", "No network info found in container info")
-                .hint("a USER network needs one network_infos entry with a name")),
-            [info] => match info.name.as_deref() {
-                Some(name) if !name.is_empty() && !name.contains('\0') => Ok(Network::User(name.to_owned())),
-                _ => Err(FieldError::new(
-                    "container.network_infos[0].name",
-                    "No network name found in network info",
-                )),
+            window_size: container
+                .tty_info
+                .as_ref()
+                .and_then(|tty| tty.window_size.as_ref())
+                .map(|size| (size.rows, size.columns)),
+            rlimits: container.rlimit_info.as_ref().map(linux::rlimits).transpose()?.unwrap_or_default(),
+            linux: match &container.linux_info {
+                Some(info) => LinuxSpec::from_proto(info, docker.privileged(), notices)?,
+                None => LinuxSpec::default(),
             },
-            _ => Err(FieldError::new(
-                "container.network_infos",
-                "Only a single network can be defined in Docker run",
-            )),
-        },
-        Err(_) => Err(FieldError::new("container.docker.network", format!("unknown network mode {mode}"))),
+        })
     }
 }
 
@@ -266,32 +241,8 @@ fn hostname(name: &str) -> Result<String, FieldError> {
 
 /// Notes what stock accepts and ignores for Docker.
 fn note_unused(container: &v1::ContainerInfo, notices: &mut Notices) -> Result<(), FieldError> {
-    for (at, info) in container.network_infos.iter().enumerate() {
-        let field = format!("container.network_infos[{at}]");
-        if !info.groups.is_empty() {
-            notices.note(format!("{field}.groups"), "the engine has no network groups")?;
-        }
-        if info.labels.as_ref().is_some_and(|l| !l.labels.is_empty()) {
-            notices.note(format!("{field}.labels"), "network labels are not passed to the engine")?;
-        }
-        if !info.ip_addresses.is_empty() {
-            notices.note(format!("{field}.ip_addresses"), "the engine chooses the address")?;
-        }
-        if !info.port_mappings.is_empty() {
-            notices.note(format!("{field}.port_mappings"), "use container.docker.port_mappings")?;
-        }
-    }
-    if container.rlimit_info.is_some() {
-        notices.note("container.rlimit_info", "use the parameter ulimit")?;
-    }
-    if container.linux_info.is_some() {
-        notices.note("container.linux_info", "use the parameters cap-add, cap-drop, ipc, pid, shm-size")?;
-    }
     if container.mesos.is_some() {
         notices.note("container.mesos", "the container is of type DOCKER")?;
-    }
-    if container.tty_info.as_ref().is_some_and(|tty| tty.window_size.is_some()) {
-        notices.note("container.tty_info.window_size", "the terminal has the engine's size")?;
     }
     Ok(())
 }
@@ -323,25 +274,6 @@ mod tests {
         given.docker.as_mut().unwrap().port_mappings =
             vec![WirePort { host_port, container_port: 80, protocol: protocol.map(Into::into) }];
         given
-    }
-
-    #[test]
-    fn the_network_is_the_hosts_unless_said_otherwise() {
-        assert_eq!(read(&container(None), &[]).unwrap().network, Network::Host);
-        assert_eq!(read(&container(Some(Wire::Bridge)), &[]).unwrap().network, Network::Bridge);
-        assert_eq!(read(&container(Some(Wire::None)), &[]).unwrap().network, Network::None);
-    }
-
-    #[test]
-    fn a_user_network_needs_exactly_one_name() {
-        let mut given = container(Some(Wire::User));
-        assert!(read(&given, &[]).unwrap_err().to_string().starts_with("No network info found"));
-        given.network_infos.push(v1::NetworkInfo::default());
-        assert!(read(&given, &[]).unwrap_err().to_string().starts_with("No network name found"));
-        given.network_infos[0].name = Some("net".into());
-        assert_eq!(read(&given, &[]).unwrap().network, Network::User("net".into()));
-        given.network_infos.push(v1::NetworkInfo::default());
-        assert!(read(&given, &[]).unwrap_err().to_string().starts_with("Only a single network"));
     }
 
     #[test]

@@ -76,6 +76,31 @@ pub enum Strictness {
     Strict,
 }
 
+/// Who the container's process runs as (`--docker_honor_user`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProcessUser {
+    /// The image's user, as stock.
+    #[default]
+    Image,
+    /// The task's user, if it names one.
+    Task,
+}
+
+/// How a message is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// What becomes of a field without effect.
+    pub strictness: Strictness,
+    /// Whether the task's user has one.
+    pub user: ProcessUser,
+}
+
+impl From<Strictness> for Reading {
+    fn from(strictness: Strictness) -> Self {
+        Self { strictness, user: ProcessUser::Image }
+    }
+}
+
 /// Collects notices while a message is read, or refuses at the first, as the strictness says.
 #[derive(Debug)]
 pub(crate) struct Notices {

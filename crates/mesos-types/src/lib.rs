@@ -10,7 +10,9 @@
 //! | [`ports`] | port numbers and ranges |
 //! | [`resources`] | scalars in fixed point, what a task requests and its limits |
 //! | [`command`] | how the process is started, its environment |
-//! | [`container`] | image, network, port mappings, parameters |
+//! | [`container`] | image, port mappings, parameters |
+//! | [`network`] | the networks, and what is asked of each |
+//! | [`linux`] | capabilities, namespaces, resource limits |
 //! | [`volume`] | what is mounted where |
 //! | [`task`] | the whole task |
 //! | [`fields`] | errors and notices that name a field |
@@ -19,16 +21,20 @@ pub mod command;
 pub mod container;
 pub mod fields;
 pub mod ids;
+pub mod linux;
+pub mod network;
 pub mod ports;
 pub mod resources;
 pub mod task;
 pub mod volume;
 
 pub use command::{CommandSpec, EnvVar};
-pub use container::{ContainerSpec, Network, Parameter, PortMapping, Protocol, PullPolicy};
-pub use fields::{FieldError, Notice, Strictness};
+pub use container::{ContainerSpec, Parameter, PortMapping, Protocol, PullPolicy};
+pub use fields::{FieldError, Notice, ProcessUser, Reading, Strictness};
 pub use ids::{AgentId, ContainerId, ExecutorId, FrameworkId, IdError, TaskId};
+pub use linux::{LinuxSpec, Rlimit, Sharing};
+pub use network::{Network, UserNetwork, UserNetworks};
 pub use ports::PortRanges;
 pub use resources::{Limit, Megabytes, Millicpus, TaskLimits, TaskResources};
 pub use task::TaskSpec;
-pub use volume::{Access, VolumeSource, VolumeSpec};
+pub use volume::{Access, Propagation, VolumeSource, VolumeSpec};

@@ -52,6 +52,8 @@ pub struct TaskResources {
     pub mem: Option<Megabytes>,
     /// Disk, if any is requested.
     pub disk: Option<Megabytes>,
+    /// GPUs, if any are requested: whole ones.
+    pub gpus: Option<u32>,
     /// Host ports.
     pub ports: PortRanges,
     /// The role that the first resource is allocated to, as `MESOS_ALLOCATION_ROLE` tells the task.
@@ -83,15 +85,26 @@ fn thousandths(field: &str, value: f64) -> Result<u64, FieldError> {
     Ok((value * 1000.0).round() as u64)
 }
 
+/// GPUs from thousandths; Mesos books whole ones only (`src/common/resources_utils.cpp`).
+fn whole_gpus(thousandths: u64) -> Result<u32, FieldError> {
+    const FIELD: &str = "resources[gpus].scalar.value";
+    if !thousandths.is_multiple_of(1000) {
+        return Err(FieldError::new(FIELD, "The 'gpus' resource must be an unsigned integer")
+            .hint("ask for whole GPUs"));
+    }
+    u32::try_from(thousandths / 1000).map_err(|_| FieldError::new(FIELD, "more GPUs than any machine has"))
+}
+
 impl TaskResources {
     /// Sums the resources of a task, by name.
     ///
     /// # Errors
     ///
-    /// A resource with a value of the wrong type, a negative or absurd amount, `gpus` (no device would be given), and
-    /// persistent volumes, which come with the agent.
+    /// A resource with a value of the wrong type, a negative or absurd amount, a part of a GPU, and persistent volumes,
+    /// which come with the agent.
     pub fn from_proto(resources: &[v1::Resource]) -> Result<Self, FieldError> {
-        let mut sums: [(&str, Option<u64>); 3] = [("cpus", None), ("mem", None), ("disk", None)];
+        let mut sums: [(&str, Option<u64>); 4] =
+            [("cpus", None), ("mem", None), ("disk", None), ("gpus", None)];
         let mut ranges = Vec::new();
         for (at, resource) in resources.iter().enumerate() {
             let field = format!("resources[{at}]");
@@ -101,10 +114,6 @@ impl TaskResources {
                     "persistent volumes are not built yet",
                 )
                 .hint("use a host_path volume"));
-            }
-            if resource.name == "gpus" && resource.scalar.as_ref().is_some_and(|s| s.value > 0.0) {
-                return Err(FieldError::new(field, "gpus would be booked without giving the task a device")
-                    .hint("remove the resource until GPU support is built"));
             }
             if resource.name == "ports" {
                 let Some(ports) = &resource.ranges else {
@@ -122,11 +131,12 @@ impl TaskResources {
                 *sum = Some(sum.unwrap_or(0).saturating_add(more));
             }
         }
-        let [(_, cpus), (_, mem), (_, disk)] = sums;
+        let [(_, cpus), (_, mem), (_, disk), (_, gpus)] = sums;
         Ok(Self {
             cpus: cpus.map(Millicpus),
             mem: mem.map(|m| Megabytes(m / 1000)),
             disk: disk.map(|d| Megabytes(d / 1000)),
+            gpus: gpus.map(whole_gpus).transpose()?.filter(|&gpus| gpus > 0),
             ports: PortRanges::new(ranges)
                 .map_err(|reason| FieldError::new("resources[ports].ranges", reason))?,
             allocation_role: resources.first().and_then(|r| r.allocation_info.as_ref()?.role.clone()),
@@ -209,10 +219,16 @@ mod tests {
         assert_eq!(error.field(), "resources[0].scalar.value");
     }
 
-    #[test]
-    fn gpus_are_refused_by_name() {
-        let error = TaskResources::from_proto(&[scalar("gpus", 1.0)]).unwrap_err().to_string();
-        assert!(error.contains("gpus"), "{error}");
+    #[rstest::rstest]
+    #[case(&[2.0], Some(Some(2)))]
+    #[case(&[0.5, 0.5], Some(Some(1)))]
+    #[case(&[0.0], Some(None))]
+    #[case(&[], Some(None))]
+    #[case(&[0.5], None)]
+    #[case(&[1e11], None)]
+    fn gpus_are_whole(#[case] amounts: &[f64], #[case] expected: Option<Option<u32>>) {
+        let list: Vec<_> = amounts.iter().map(|&amount| scalar("gpus", amount)).collect();
+        assert_eq!(TaskResources::from_proto(&list).ok().map(|resources| resources.gpus), expected);
     }
 
     #[test]

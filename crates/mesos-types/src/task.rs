@@ -6,7 +6,7 @@ use mesos_proto::v1;
 
 use crate::command::{self, CommandSpec, EnvVar};
 use crate::container::ContainerSpec;
-use crate::fields::{FieldError, Notice, Notices, Strictness};
+use crate::fields::{FieldError, Notice, Notices, ProcessUser, Reading};
 use crate::ids::TaskId;
 use crate::resources::{TaskLimits, TaskResources};
 
@@ -25,6 +25,9 @@ pub struct TaskSpec {
     pub environment: Vec<EnvVar>,
     /// The user that owns the sandbox, if the task names one.
     pub user: Option<String>,
+    /// Who the process runs as, if not the image's user: a name that the image knows, or numbers. Who resolves the
+    /// user on this machine puts the numbers here, so that the process owns its sandbox whatever the image calls it.
+    pub run_as: Option<String>,
     /// What the task requests.
     pub resources: TaskResources,
     /// What the task may burst to.
@@ -42,10 +45,11 @@ impl TaskSpec {
     ///
     /// # Errors
     ///
-    /// The first field that cannot be honoured, with its path and the remedy; with [`Strictness::Strict`] also the
+    /// The first field that cannot be honoured, with its path and the remedy; with [`crate::Strictness::Strict`] also the
     /// first field that would have no effect.
-    pub fn from_task_info(task: &v1::TaskInfo, strictness: Strictness) -> Result<Self, FieldError> {
-        let mut notices = Notices::new(strictness);
+    pub fn from_task_info(task: &v1::TaskInfo, reading: impl Into<Reading>) -> Result<Self, FieldError> {
+        let reading = reading.into();
+        let mut notices = Notices::new(reading.strictness);
         let task_id: TaskId = task
             .task_id
             .value
@@ -66,7 +70,7 @@ impl TaskSpec {
         let resources = TaskResources::from_proto(&task.resources)?;
         let limits = TaskLimits::from_proto(&task.limits, &resources)?;
         let container = ContainerSpec::from_proto(container, &resources, &mut notices)?;
-        command::note_unused(command, &mut notices)?;
+        command::note_unused(command, reading.user, &mut notices)?;
         if task.health_check.is_some() {
             notices.note("health_check", "health checks are not run yet")?;
         }
@@ -89,6 +93,7 @@ impl TaskSpec {
             command: CommandSpec::from_proto(command)?,
             environment: command::environment(command)?,
             user: command.user.clone(),
+            run_as: command.user.clone().filter(|_| reading.user == ProcessUser::Task),
             container,
             resources,
             limits,
@@ -105,6 +110,7 @@ impl TaskSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::Strictness;
 
     fn task() -> v1::TaskInfo {
         let mut container = v1::ContainerInfo {
@@ -137,6 +143,17 @@ mod tests {
         assert_eq!(spec.notices[0].field, "command.user");
         let error = TaskSpec::from_task_info(&given, Strictness::Strict).unwrap_err().to_string();
         assert!(error.contains("command.user") && error.contains("--docker_strict_fields"), "{error}");
+    }
+
+    #[test]
+    fn a_user_that_is_honoured_is_not_noted() {
+        let mut given = task();
+        given.command.as_mut().unwrap().user = Some("nobody".into());
+        let reading = Reading { strictness: Strictness::Strict, user: ProcessUser::Task };
+        let spec = TaskSpec::from_task_info(&given, reading).unwrap();
+        assert_eq!((spec.run_as.as_deref(), spec.notices.len()), (Some("nobody"), 0));
+        let spec = TaskSpec::from_task_info(&given, Strictness::Lenient).unwrap();
+        assert_eq!(spec.run_as, None);
     }
 
     #[test]

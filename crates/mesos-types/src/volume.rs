@@ -18,6 +18,15 @@ pub enum Access {
     ReadOnly,
 }
 
+/// How mounts that are made on one side of a host path appear on the other (`MountPropagation`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// Those of the host appear in the container: `rslave`.
+    HostToContainer,
+    /// In both directions: `rshared`.
+    Bidirectional,
+}
+
 /// Where a volume's content is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VolumeSource {
@@ -45,6 +54,8 @@ pub struct VolumeSpec {
     pub container_path: String,
     /// Read-only or not.
     pub access: Access,
+    /// How later mounts below a host path are seen; `None` is not at all.
+    pub propagation: Option<Propagation>,
 }
 
 /// Reads a container's volumes in their order.
@@ -104,11 +115,38 @@ fn one(
     let source = if let Some(host_path) = &volume.host_path {
         host(&format!("{field}.host_path"), host_path, &container_path, volume_driver)?
     } else if let Some(source) = &volume.source {
-        from_source(&format!("{field}.source"), source, &container_path, volume_driver, notices)?
+        from_source(&format!("{field}.source"), source, &container_path, volume_driver)?
     } else {
         return Err(FieldError::new(field, "Host path or volume source is required"));
     };
-    Ok(VolumeSpec { source, container_path, access })
+    let host_path = volume.source.as_ref().and_then(|source| source.host_path.as_ref());
+    let propagation = match host_path.and_then(|host_path| host_path.mount_propagation.as_ref()) {
+        // A source of another type says nothing about a host path.
+        Some(wanted) if matches!(source, VolumeSource::Host(_)) => {
+            propagation(&format!("{field}.source.host_path.mount_propagation"), wanted)?
+        }
+        Some(_) => {
+            notices.note(
+                format!("{field}.source.host_path.mount_propagation"),
+                "only mounts of an absolute host path are propagated",
+            )?;
+            None
+        }
+        None => None,
+    };
+    Ok(VolumeSpec { source, container_path, access, propagation })
+}
+
+fn propagation(field: &str, wanted: &v1::MountPropagation) -> Result<Option<Propagation>, FieldError> {
+    use v1::mount_propagation::Mode;
+
+    match Mode::try_from(wanted.mode.unwrap_or_default()) {
+        Ok(Mode::Unknown) => Ok(None),
+        Ok(Mode::HostToContainer) => Ok(Some(Propagation::HostToContainer)),
+        Ok(Mode::Bidirectional) => Ok(Some(Propagation::Bidirectional)),
+        Err(_) => Err(FieldError::new(format!("{field}.mode"), "the mode of mount propagation is not known")
+            .hint("use HOST_TO_CONTAINER or BIDIRECTIONAL")),
+    }
 }
 
 fn host(
@@ -145,7 +183,6 @@ fn from_source(
     source: &v1::volume::Source,
     container_path: &str,
     volume_driver: Option<&str>,
-    notices: &mut Notices,
 ) -> Result<VolumeSource, FieldError> {
     use v1::volume::source::{Type, sandbox_path};
 
@@ -184,9 +221,6 @@ fn from_source(
         }
         Type::HostPath => {
             let given = source.host_path.as_ref().ok_or_else(|| missing("host_path"))?;
-            if given.mount_propagation.is_some() {
-                notices.note(format!("{field}.host_path.mount_propagation"), "mounts are private")?;
-            }
             host(&format!("{field}.host_path.path"), &given.path, container_path, None)
         }
         Type::SandboxPath => {
@@ -335,6 +369,27 @@ mod tests {
                 .to_string()
                 .starts_with("Host path or volume source is required")
         );
+    }
+
+    #[rstest::rstest]
+    #[case(v1::mount_propagation::Mode::Unknown as i32, Some(None))]
+    #[case(v1::mount_propagation::Mode::HostToContainer as i32, Some(Some(Propagation::HostToContainer)))]
+    #[case(v1::mount_propagation::Mode::Bidirectional as i32, Some(Some(Propagation::Bidirectional)))]
+    #[case(7, None)]
+    fn mounts_of_a_host_path_are_propagated_as_asked(
+        #[case] mode: i32,
+        #[case] expected: Option<Option<Propagation>>,
+    ) {
+        let mut source = v1::volume::Source {
+            host_path: Some(v1::volume::source::HostPath {
+                path: "/h".into(),
+                mount_propagation: Some(v1::MountPropagation { mode: Some(mode) }),
+            }),
+            ..Default::default()
+        };
+        source.set_type(v1::volume::source::Type::HostPath);
+        let volume = v1::Volume { host_path: None, source: Some(source), ..host_volume("/c", "") };
+        assert_eq!(read(&[volume], None).ok().map(|specs| specs[0].propagation), expected);
     }
 
     #[test]

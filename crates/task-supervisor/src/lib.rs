@@ -24,7 +24,7 @@ mod task_loop;
 
 pub use layout::RunLayout;
 pub use outcome::{KillCause, Outcome, outcome};
-pub use owner::{OwnerError, owner_of};
+pub use owner::{OwnerError, owner_of, run_as};
 pub use record::{KillRecord, Phase, Record, RecordError, RecordStore};
 pub use status::IMAGE_DIGEST_LABEL;
 pub use status::StatusMaker;

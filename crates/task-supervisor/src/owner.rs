@@ -1,5 +1,6 @@
-//! Who owns a sandbox: the user that the task or framework names (`--switch_user`).
+//! Who owns a sandbox: the user that the task or framework names (`--switch_user`); and who the process runs as.
 
+use mesos_types::TaskSpec;
 use sandbox::Owner;
 
 /// A user that cannot own a sandbox.
@@ -32,6 +33,14 @@ pub fn owner_of(name: &str) -> Result<Owner, OwnerError> {
         .map_err(|error| OwnerError::LookUp { name: name.to_owned(), why: error.to_string() })?
         .ok_or_else(unknown)?;
     Owner::new(user.uid.as_raw(), user.gid.as_raw()).map_err(|_| unknown())
+}
+
+/// Runs a task whose user is honoured (`--docker_honor_user`) as the owner of its sandbox, by numbers: an image need
+/// not know the name, and one that does may have other numbers for it.
+pub fn run_as(task: &mut TaskSpec, owner: Option<Owner>) {
+    if let (Some(user), Some(owner)) = (&mut task.run_as, owner) {
+        *user = format!("{}:{}", owner.uid(), owner.gid());
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use docker_containerizer::{
     RemovalDelay, Running, Termination,
 };
 use mesos_proto::{Message, v1};
-use mesos_types::{ContainerId, FieldError, Strictness, TaskSpec};
+use mesos_types::{ContainerId, FieldError, Reading, Strictness, TaskSpec};
 use sandbox::{Owner, Sandbox, SandboxError};
 use tokio::sync::mpsc;
 
@@ -54,8 +54,8 @@ pub struct SupervisorSettings {
     pub work_dir: PathBuf,
     /// The grace of a task that names none (`--executor_shutdown_grace_period`).
     pub default_grace: Duration,
-    /// Whether fields without effect are refused.
-    pub strictness: Strictness,
+    /// How tasks are read: whether fields without effect are refused, and whether a task's user is honoured.
+    pub reading: Reading,
     /// When stopped containers are removed.
     pub removal: RemovalDelay,
     /// The host's address, for tasks without their own.
@@ -203,7 +203,8 @@ impl Supervisor {
     ///
     /// The first field that cannot be honoured.
     pub fn prepare(&self, order: TaskOrder) -> Result<Prepared, FieldError> {
-        let task = TaskSpec::from_task_info(&order.info, self.settings.strictness)?;
+        let mut task = TaskSpec::from_task_info(&order.info, self.settings.reading)?;
+        crate::owner::run_as(&mut task, order.owner);
         let labels = Labels {
             identity: order.identity.clone(),
             work_dir: self.settings.work_dir.clone(),

@@ -41,6 +41,7 @@ pub async fn side(socket: &Path, scope: &str, work_dir: &Path, at_once: usize) -
             default_dns: DefaultDns::default(),
             engine_log: EngineLog { driver: "local".into(), max_size: 10 << 20, max_files: 2 },
             proxies: ProxyVariables::default(),
+            policy: Default::default(),
         },
         logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
         drain_deadline: PATIENCE,
@@ -55,7 +56,7 @@ pub async fn side(socket: &Path, scope: &str, work_dir: &Path, at_once: usize) -
         SupervisorSettings {
             work_dir: work_dir.canonicalize().context("find the work directory")?,
             default_grace: Duration::ZERO,
-            strictness: Strictness::Lenient,
+            reading: Strictness::Lenient.into(),
             removal: RemovalDelay::After(Duration::ZERO),
             host_address: None,
         },

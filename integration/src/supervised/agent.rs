@@ -1,11 +1,13 @@
 //! Owns a supervisor of one test and the check that it leaves nothing behind.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use docker_containerizer::logs::LogSettings;
 use docker_containerizer::names::container_name;
+use docker_containerizer::policy::Policy;
 use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
 use docker_containerizer::{
     Checkpoint, Containerizer, CredentialSources, FetchedCredentials, Identity, ProxyVariables, PullSettings,
@@ -13,7 +15,7 @@ use docker_containerizer::{
 };
 use docker_engine::{Deadlines, Engine, EngineOptions, ExtraHeaders};
 use mesos_proto::Message as _;
-use mesos_types::{ContainerId, Strictness};
+use mesos_types::{ContainerId, ProcessUser, Reading, Strictness};
 use sandbox::RotationPolicy;
 use task_supervisor::{RunLayout, Supervisor, SupervisorSettings, TaskKilling, TaskOrder, owner_of};
 use tokio::time::timeout;
@@ -47,6 +49,10 @@ pub struct Options {
     pub headers: ExtraHeaders,
     /// The operator's proxies.
     pub proxies: ProxyVariables,
+    /// What tasks may ask of the host.
+    pub policy: Arc<Policy>,
+    /// Who processes run as.
+    pub user: ProcessUser,
 }
 
 /// A supervisor of a test's own. Ended with [`Supervised::end`].
@@ -72,6 +78,8 @@ impl Default for Options {
             fetched_credentials: FetchedCredentials::Stay,
             headers: ExtraHeaders::default(),
             proxies: ProxyVariables::default(),
+            policy: Arc::default(),
+            user: ProcessUser::Image,
         }
     }
 }
@@ -244,6 +252,7 @@ async fn supervisor(engine: &TestEngine, work_dir: &Path, options: &Options) -> 
             default_dns: options.default_dns.clone(),
             engine_log: EngineLog { driver: "local".into(), max_size: 10 << 20, max_files: 2 },
             proxies: options.proxies.clone(),
+            policy: options.policy.clone(),
         },
         logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
         drain_deadline: PATIENCE,
@@ -258,7 +267,7 @@ async fn supervisor(engine: &TestEngine, work_dir: &Path, options: &Options) -> 
         SupervisorSettings {
             work_dir: work_dir.to_owned(),
             default_grace: Duration::from_secs(3),
-            strictness: Strictness::Lenient,
+            reading: Reading { strictness: Strictness::Lenient, user: options.user },
             removal: options.removal,
             host_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
         },

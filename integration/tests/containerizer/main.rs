@@ -4,11 +4,14 @@
 mod command;
 mod faults;
 mod images;
+mod isolation;
 mod kill;
 mod launch;
 mod limits;
 mod network;
+mod options;
 mod outside;
+mod policy;
 mod recovery;
 mod usage;
 mod volumes;

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 /// Tells whether the engine has its bridge; one that was started without says so, and the test is skipped by name.
-async fn has_bridge(engine: &TestEngine) -> Result<bool> {
+pub(crate) async fn has_bridge(engine: &TestEngine) -> Result<bool> {
     let has = engine.client().await?.get("/networks/bridge").await?.status() == 200;
     if !has {
         let reason =

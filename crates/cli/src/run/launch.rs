@@ -33,14 +33,15 @@ type Ready = (Prepared, mpsc::Receiver<LogChunk>);
 pub(crate) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let mut ports = HostPorts::new();
     let Tasks { infos, notes } = document::read(&args.definition, &mut ports)?;
-    let mut setup = Setup::new(&args.flags)?;
+    let mut setup = Setup::to_launch(&args.flags)?;
     let without_engine = setup::facts_without_engine();
     let framework_id = runs::new_id()?;
     let mut orders = Vec::with_capacity(infos.len());
     let shown = document::shown(&args.definition.file);
     for info in infos {
-        let checked =
-            check::check(&setup, &info, &without_engine).map_err(|failure| failure.within(&shown))?;
+        let checked = check::check(&setup, &info, &without_engine)
+            .and_then(check::Checked::allowed)
+            .map_err(|failure| failure.within(&shown))?;
         orders.push(order(&framework_id, info, checked.owner)?);
     }
     let containerizer = setup.containerizer().await?;

@@ -93,7 +93,7 @@ fn assert_refused(program: &Program, what: &str, verb: &str, said: &Said, field:
 #[case::deep_objects("{\"id\":".repeat(50_000), "nested more than")]
 #[case::deep_inside(format!("{{\"id\":\"/t\",\"labels\":{}1{}}}", "{\"a\":".repeat(200), "}".repeat(200)), "nested more than")]
 #[case::secrets(with(app(), "/secrets", json!({"s": {"source": "x"}})), "secrets")]
-#[case::gpus(with(app(), "/gpus", 1), "gpus")]
+#[case::gpus(with(app(), "/gpus", json!(0.5)), "gpus")]
 fn a_bad_app_is_refused(#[case] definition: impl AsRef<[u8]>, #[case] field: &str) {
     refuse(definition.as_ref(), field);
 }

@@ -2,4 +2,5 @@
 
 mod bad_input;
 mod on_an_engine;
+mod policy;
 mod program;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use docker_engine::HostConfig;
 use mesos_types::Network;
 
-use super::RequestInput;
+use super::{RequestInput, parameters};
 
-/// Parameters that keep the default away.
-const OWN: [&str; 4] = ["dns", "dns-search", "dns-opt", "dns-option"];
+/// Parameters that keep the default away, by whatever spelling.
+const OWN: [&str; 3] = ["dns", "dns-search", "dns-option"];
 
 /// The settings of one network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,7 +37,7 @@ impl DefaultDns {
     fn of(&self, network: &Network) -> Option<&Dns> {
         match network {
             Network::Bridge => self.bridge.as_ref(),
-            Network::User(name) => self.user.get(name).or(self.any_user.as_ref()),
+            Network::User(networks) => self.user.get(networks.primary()).or(self.any_user.as_ref()),
             Network::Host | Network::None => None,
         }
     }
@@ -46,7 +46,7 @@ impl DefaultDns {
 /// Sets the default unless a parameter says anything about DNS.
 pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) {
     let container = &input.task.container;
-    if container.parameters.iter().any(|parameter| OWN.contains(&parameter.key.as_str())) {
+    if container.parameters.iter().any(|parameter| parameters::sets(parameter, &OWN)) {
         return;
     }
     if let Some(dns) = input.settings.default_dns.of(&container.network) {
@@ -58,6 +58,8 @@ pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use mesos_types::UserNetworks;
+
     use super::*;
 
     fn dns(server: &str) -> Option<Dns> {
@@ -66,8 +68,8 @@ mod tests {
 
     #[rstest::rstest]
     #[case(Network::Bridge, Some("1"))]
-    #[case(Network::User("a".into()), Some("2"))]
-    #[case(Network::User("b".into()), Some("3"))]
+    #[case(Network::User(UserNetworks::one("a")), Some("2"))]
+    #[case(Network::User(UserNetworks::one("b")), Some("3"))]
     #[case(Network::Host, None)]
     #[case(Network::None, None)]
     fn a_network_has_its_entry(#[case] network: Network, #[case] expected: Option<&str>) {

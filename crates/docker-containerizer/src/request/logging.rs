@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use docker_engine::create_body::LogConfig;
 use docker_engine::{CreateBody, HostConfig};
 
-use super::{EngineFacts, Output, RequestInput};
+use super::{EngineFacts, Output, RequestInput, parameters};
 
 /// Drivers whose log the engine can always read back with time stamps.
 const READABLE: [&str; 3] = ["local", "json-file", "journald"];
@@ -30,7 +30,7 @@ pub struct EngineLog {
 
 /// Sets the driver where the engine's default is json-file; a parameter may replace it.
 pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) {
-    let named = input.task.container.parameters.iter().any(|p| p.key == "log-driver");
+    let named = input.task.container.parameters.iter().any(|p| parameters::sets(p, &["log-driver"]));
     if named || input.engine.default_log_driver != "json-file" {
         return;
     }

@@ -1,34 +1,45 @@
-//! From a task to the Engine's create request: pure, in the order in which stock builds its command line.
+//! From a task to the Engine's create request, in the order in which stock builds its command line.
 //!
 //! Source: `Docker::RunOptions::create` and `Docker::run` in `src/docker/docker.cpp`. Each room owns one noun of the
 //! request; parameters come last, so that they win over what Mesos set, as later options do on a command line. The
-//! finished request is checked by [`policy`], which no alias can bypass.
+//! finished request is judged by [`crate::policy`], which no alias can bypass.
 
 mod command;
 mod dns;
 mod environment;
+mod isolation;
 mod logging;
 mod network;
 mod parameters;
-mod policy;
 mod resources;
 mod volumes;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use docker_engine::{CreateBody, HostConfig, ImageRef};
+use docker_engine::{ApiVersion, CreateBody, EngineInfo, HostConfig, ImageRef};
 use mesos_types::{EnvVar, FieldError, Notice, TaskSpec};
+use sandbox::Sandbox;
 
 use crate::credentials::ProxyVariables;
 use crate::labels::Labels;
 use crate::names::container_name;
+use crate::policy::{Policy, Situation, Verdict, check_always};
 
 pub use dns::{DefaultDns, Dns};
 pub use logging::EngineLog;
+pub use network::Connection;
+pub use parameters::options_page;
 pub use volumes::MountPoint;
+
+use parameters::FileParameter;
 
 pub(crate) use logging::{file_size, output_of};
 pub(crate) use resources::update;
+
+/// The first version in which a container's terminal has the size that its create says.
+const CONSOLE_SIZE: ApiVersion = ApiVersion::new(1, 42);
 
 /// What the agent's flags say about a request.
 #[derive(Debug, Clone)]
@@ -43,6 +54,8 @@ pub struct RequestSettings {
     pub engine_log: EngineLog,
     /// Variables of the operator's `proxies` (`--docker_config`).
     pub proxies: ProxyVariables,
+    /// What a task may ask of its host (`--docker_policy`).
+    pub policy: Arc<Policy>,
 }
 
 /// Whether a CPU request limits the CPU time of a task.
@@ -61,6 +74,21 @@ pub struct EngineFacts {
     pub memory: u64,
     /// The driver that a container gets when none is named.
     pub default_log_driver: String,
+    /// The API version that is spoken with it: which options it has.
+    pub api_version: ApiVersion,
+    /// Its data directory.
+    pub data_root: PathBuf,
+}
+
+impl From<&EngineInfo> for EngineFacts {
+    fn from(info: &EngineInfo) -> Self {
+        Self {
+            memory: info.mem_total,
+            default_log_driver: info.default_log_driver.clone(),
+            api_version: info.api_version,
+            data_root: PathBuf::from(&info.root_dir),
+        }
+    }
 }
 
 /// All that a request is made of.
@@ -89,12 +117,16 @@ pub struct Request {
     pub image: ImageRef,
     /// The body.
     pub body: CreateBody,
+    /// The networks that it is connected to after the create and before the start.
+    pub connections: Vec<Connection>,
     /// The places on the host that must exist before it is sent.
     pub mount_points: Vec<MountPoint>,
     /// How the container's output is read.
     pub output: Output,
     /// What is accepted without effect.
     pub notices: Vec<Notice>,
+    /// The files to be read into it when the sandbox is ready.
+    files: Vec<FileParameter>,
 }
 
 /// How a container's output is read.
@@ -106,12 +138,26 @@ pub enum Output {
     Attach,
 }
 
-/// Builds the create request of a task.
+/// Builds the create request of a task, for an engine that is to get it.
+///
+/// Pure, but for host paths and devices that the policy constrains: those are looked at.
+///
+/// # Errors
+///
+/// The field that cannot be translated, or that the policy does not allow, with the reason.
+pub fn build(input: &RequestInput<'_>) -> Result<Request, FieldError> {
+    let (request, verdict) = draft(input)?;
+    verdict.into_result()?;
+    Ok(request)
+}
+
+/// Builds the create request of a task, and what the policy says of it, for a person. Not to be sent before the
+/// verdict was asked.
 ///
 /// # Errors
 ///
 /// The field that cannot be translated, with the reason.
-pub fn build(input: &RequestInput<'_>) -> Result<Request, FieldError> {
+pub fn draft(input: &RequestInput<'_>) -> Result<(Request, Verdict), FieldError> {
     let container = &input.task.container;
     let image = ImageRef::parse(&container.image).map_err(|error| {
         FieldError::new("container.docker.image", crate::chain(&error))
@@ -131,19 +177,63 @@ pub fn build(input: &RequestInput<'_>) -> Result<Request, FieldError> {
         ..CreateBody::default()
     };
     resources::apply(&mut body.host_config, input);
-    let mount_points = volumes::apply(&mut body.host_config, input)?;
+    let mut mount_points = volumes::apply(&mut body.host_config, input)?;
+    isolation::apply(&mut body, input.task);
     network::apply(&mut body, container);
     dns::apply(&mut body.host_config, input);
     logging::apply(&mut body.host_config, input);
     command::apply(&mut body, &input.task.command);
-    for (at, parameter) in container.parameters.iter().enumerate() {
-        parameters::apply(&mut body, parameter).map_err(|error| {
-            error.into_field(&format!("container.docker.parameters[{at}]"), &parameter.key)
-        })?;
+    let context = parameters::Context { api: input.engine.api_version, sandbox: input.sandbox };
+    let outcome = parameters::apply(&mut body, &container.parameters, context)?;
+    mount_points.extend(outcome.mount_points);
+    let connections = network::split(&mut body, input.engine.api_version);
+    check_always(&body, input.labels)?;
+    let sources: Vec<_> = body.host_config.mounts.iter().map(|mount| mount.source.clone()).collect();
+    let situation = Situation {
+        resources: &input.task.resources,
+        work_dir: &input.labels.work_dir,
+        sandbox: input.sandbox,
+        data_root: &input.engine.data_root,
+        mount_points: &mount_points,
+        log_driver: &input.settings.engine_log.driver,
+    };
+    let verdict = input.settings.policy.judge(&mut body, &connections, &situation);
+    // What is made for a mount is what will be mounted.
+    let resolved: BTreeMap<_, _> =
+        sources.into_iter().zip(body.host_config.mounts.iter().map(|mount| &mount.source)).collect();
+    for point in &mut mount_points {
+        if let MountPoint::Host(path) = point
+            && let Some(&real) = resolved.get(path)
+        {
+            path.clone_from(real);
+        }
     }
-    policy::check(&body, input.labels)?;
     let output = logging::output(&body, input.engine);
-    Ok(Request { name, image, body, mount_points, output, notices: input.task.notices.clone() })
+    let mut notices = input.task.notices.clone();
+    notices.extend(outcome.notices);
+    if body.host_config.console_size.is_some() && input.engine.api_version < CONSOLE_SIZE {
+        let what = format!("the engine takes it from API {CONSOLE_SIZE} on");
+        notices.push(Notice::new("container.tty_info.window_size", what));
+    }
+    let files = outcome.files;
+    Ok((Request { name, image, body, connections, mount_points, output, notices, files }, verdict))
+}
+
+impl Request {
+    /// The request with the files that parameters name read into it; `None` if they name none. Blocks on the file
+    /// system.
+    ///
+    /// # Errors
+    ///
+    /// The parameter whose file cannot be read or used; quotes nothing of its content.
+    pub fn with_files(&self, sandbox: &Sandbox) -> Result<Option<Self>, FieldError> {
+        if self.files.is_empty() {
+            return Ok(None);
+        }
+        let mut request = self.clone();
+        parameters::read_files(&mut request.body, &self.files, sandbox)?;
+        Ok(Some(request))
+    }
 }
 
 /// The path of `relative` inside the container when it is not absolute: below the mapped sandbox.

@@ -15,6 +15,7 @@ fn settings() -> RequestSettings {
         default_dns: DefaultDns::default(),
         engine_log: EngineLog { driver: "local".into(), max_size: 1 << 20, max_files: 3 },
         proxies: ProxyVariables::default(),
+        policy: Default::default(),
     }
 }
 
@@ -63,7 +64,12 @@ fn request_with(
         sandbox: Path::new(sandbox),
         overlay,
         settings,
-        engine: &EngineFacts { memory: 1 << 32, default_log_driver: default_log_driver.into() },
+        engine: &EngineFacts {
+            memory: 1 << 32,
+            default_log_driver: default_log_driver.into(),
+            api_version: docker_engine::NEWEST_API,
+            data_root: "/var/lib/docker".into(),
+        },
     })
 }
 
@@ -237,6 +243,17 @@ fn a_task_may_not_set_a_label_of_ours_by_a_parameter() {
         let error = request(&task).unwrap_err().to_string();
         assert!(error.contains("org.apache.mesos."), "{error}");
     }
+    for (key, value) in [
+        ("mount", "type=volume,target=/v,volume-label=org.apache.mesos.work_dir=/other"),
+        ("annotation", "org.apache.mesos.work_dir=/other"),
+    ] {
+        let task = task(|info| {
+            info.container.as_mut().unwrap().docker.as_mut().unwrap().parameters =
+                vec![v1::Parameter { key: key.into(), value: value.into() }];
+        });
+        let error = request(&task).unwrap_err().to_string();
+        assert!(error.contains("org.apache.mesos."), "{error}");
+    }
 }
 
 #[rstest::rstest]
@@ -246,4 +263,73 @@ fn a_task_may_not_set_a_label_of_ours_by_a_parameter() {
 fn an_image_reference_that_is_none_names_the_field(#[case] image: &str) {
     let task = task(|info| info.container.as_mut().unwrap().docker.as_mut().unwrap().image = image.into());
     assert_eq!(request(&task).unwrap_err().field(), "container.docker.image");
+}
+
+#[test]
+fn user_networks_are_asked_as_the_task_says() {
+    let asking = |name: &str, address: &str| v1::NetworkInfo {
+        name: Some(name.into()),
+        ip_addresses: vec![v1::network_info::IpAddress {
+            ip_address: Some(address.into()),
+            ..Default::default()
+        }],
+        labels: Some(v1::Labels {
+            labels: vec![v1::Label { key: "tier".into(), value: Some("front".into()) }],
+        }),
+        ..Default::default()
+    };
+    let user = |infos: Vec<v1::NetworkInfo>| {
+        task(|info| {
+            let container = info.container.as_mut().unwrap();
+            container.docker.as_mut().unwrap().set_network(v1::container_info::docker_info::Network::User);
+            container.network_infos = infos;
+        })
+    };
+    let plain = v1::NetworkInfo { name: Some("z".into()), ..Default::default() };
+    let body = request(&user(vec![plain.clone()])).unwrap().body;
+    assert_eq!((body.host_config.network_mode.as_str(), body.networking_config), ("z", None));
+
+    let body = request(&user(vec![plain, asking("a", "fd00::5")])).unwrap().body;
+    assert_eq!(body.host_config.network_mode, "z", "the first is the primary one");
+    assert_eq!(
+        serde_json::to_value(body.networking_config).unwrap()["EndpointsConfig"],
+        serde_json::json!({
+            "a": { "IPAMConfig": { "IPv6Address": "fd00::5" }, "DriverOpts": { "tier": "front" } },
+            "z": {},
+        })
+    );
+}
+
+#[test]
+fn isolation_is_set_before_the_parameters() {
+    let task = task(|info| {
+        info.command.as_mut().unwrap().user = Some("me".into());
+        let mut gpus = v1::Resource {
+            name: "gpus".into(),
+            scalar: Some(v1::value::Scalar { value: 2.0 }),
+            ..Default::default()
+        };
+        gpus.set_type(v1::value::Type::Scalar);
+        info.resources = vec![gpus];
+        let container = info.container.as_mut().unwrap();
+        container.tty_info =
+            Some(v1::TtyInfo { window_size: Some(v1::tty_info::WindowSize { rows: 24, columns: 80 }) });
+        let capability = v1::capability_info::Capability::Kill.into();
+        container.linux_info = Some(v1::LinuxInfo {
+            effective_capabilities: Some(v1::CapabilityInfo { capabilities: vec![capability] }),
+            ipc_mode: Some(v1::linux_info::IpcMode::Private.into()),
+            shm_size: Some(1),
+            ..Default::default()
+        });
+        container.docker.as_mut().unwrap().parameters =
+            vec![v1::Parameter { key: "shm-size".into(), value: "2m".into() }];
+    });
+    let body = request(&TaskSpec { run_as: Some("7:8".into()), ..task.clone() }).unwrap().body;
+    let host = &body.host_config;
+    assert_eq!((body.user.as_str(), host.console_size), ("7:8", Some([24, 80])));
+    assert_eq!((host.ipc_mode.as_str(), host.shm_size), ("private", Some(2 << 20)), "a parameter wins");
+    assert_eq!((&host.cap_drop[..], &host.cap_add[..]), (&["ALL".to_owned()][..], &["KILL".to_owned()][..]));
+    assert_eq!(host.resources.device_requests[0].count, Some(2));
+    // The image's user by default, and a size that the engine does not take is said.
+    assert_eq!(request(&task).unwrap().body.user, "");
 }

@@ -5,8 +5,8 @@
 //! `Mounts`, after we made the directory. The sandbox exists and always goes into `Mounts`.
 
 use docker_engine::HostConfig;
-use docker_engine::create_body::{Mount, MountDriver, VolumeOptions};
-use mesos_types::{Access, FieldError, VolumeSource};
+use docker_engine::create_body::{BindOptions, Mount, MountDriver, VolumeOptions};
+use mesos_types::{Access, FieldError, Propagation, VolumeSource};
 use sandbox::RelPath;
 
 use super::{RequestInput, inside, join, text};
@@ -27,14 +27,23 @@ pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) -> Result<V
         let field = format!("container.volumes[{at}]");
         let target = inside(&input.settings.sandbox_directory, &volume.container_path);
         let read_only = volume.access == Access::ReadOnly;
+        let propagation = volume.propagation.map(|propagation| match propagation {
+            Propagation::HostToContainer => "rslave",
+            Propagation::Bidirectional => "rshared",
+        });
         match &volume.source {
             VolumeSource::Host(path) => {
                 if path.contains(':') || target.contains(':') {
                     points.push(MountPoint::Host(path.clone()));
-                    host.mounts.push(bind_mount(path.clone(), target, read_only));
+                    let bind_options = propagation.map(|propagation| BindOptions {
+                        propagation: propagation.into(),
+                        ..Default::default()
+                    });
+                    host.mounts.push(Mount { bind_options, ..bind_mount(path.clone(), target, read_only) });
                 } else {
                     let mode = if read_only { "ro" } else { "rw" };
-                    host.binds.push(format!("{path}:{target}:{mode}"));
+                    let propagation = propagation.map(|name| format!(",{name}")).unwrap_or_default();
+                    host.binds.push(format!("{path}:{target}:{mode}{propagation}"));
                 }
             }
             VolumeSource::Sandbox(path) => {

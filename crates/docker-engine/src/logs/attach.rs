@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::frame::{FrameKind, FrameSplitter, OutputStream};
 use crate::engine::Engine;
@@ -58,6 +58,24 @@ impl Engine {
             terminal,
             ended: false,
         })
+    }
+
+    /// Closes the standard input of a container that was made with `OpenStdin` and `StdinOnce`, as a client does whose
+    /// own input is at its end. A container with a terminal keeps its input.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::attach`], and `StreamBroken` when the engine goes away meanwhile. A container that has ended is no
+    /// error.
+    ///
+    /// # Cancel safety
+    ///
+    /// The input is closed or not, and may be closed again.
+    pub async fn close_stdin(&self, id: &str, head_deadline: Duration) -> Result<(), EngineError> {
+        let call = Call::post(path::container(id, "/attach?stream=1&stdin=1"), Repeat::Safe).upgrade();
+        let upgraded = self.open_upgraded(Op::Attach, id, head_deadline, &call).await?;
+        let closed = TokioIo::new(upgraded).shutdown().await;
+        closed.map_err(|error| broken(Op::Attach, id).caused_by(&error))
     }
 }
 

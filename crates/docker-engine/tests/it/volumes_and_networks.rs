@@ -1,6 +1,6 @@
 //! Volumes, networks, published ports.
 
-use docker_engine::{Empty, Mount, MountDriver, PortBinding, VolumeOptions, VolumeRemoval};
+use docker_engine::{Empty, EndpointSettings, Mount, MountDriver, PortBinding, VolumeOptions, VolumeRemoval};
 
 use crate::support::{SOON, with_engine};
 
@@ -80,6 +80,34 @@ async fn addresses_and_published_ports_are_read() {
             })
             .collect();
         assert_eq!(ports, [(53, "udp", "127.0.0.1", true), (80, "tcp", "127.0.0.1", true)]);
+    })
+    .await;
+}
+
+/// A network that is not there is told at the start, since a network of a swarm may come to be meanwhile.
+#[tokio::test]
+async fn a_connect_to_what_is_not_there_is_told() {
+    with_engine("a_connect_to_what_is_not_there_is_told", |lab| async move {
+        if lab.engine.network_inspect("bridge", SOON).await.unwrap().is_none() {
+            println!("SKIPPED a_connect_to_what_is_not_there_is_told: this engine has no bridge network");
+            return;
+        }
+        let nothing_asked = EndpointSettings::default();
+        let connect = async |network: &str, container: &str| {
+            lab.engine.network_connect(network, container, &nothing_asked, SOON).await
+        };
+        let error = connect("bridge", "no-such-container").await.unwrap_err();
+        assert!(error.is_not_found() && error.to_string().contains("network bridge"), "{error}");
+        let mut body = lab.body(&["/bin/sleep", "600"]);
+        body.host_config.network_mode = "bridge".into();
+        let id = lab.create("a", &body).await;
+        let told = match connect("no-such-network-anywhere", &id).await {
+            Ok(()) => lab.engine.start(&id, SOON).await.map(drop),
+            refused => refused,
+        };
+        let error = told.unwrap_err();
+        let message = error.engine_message().unwrap_or_default();
+        assert!(message.contains("no-such-network-anywhere"), "{error:?}");
     })
     .await;
 }

@@ -1,5 +1,7 @@
 //! The `ContainerInfo` of a task (Marathon `TaskBuilder.computeContainerInfo`, `ContainerSerializer`).
 
+use std::collections::BTreeMap;
+
 use mesos_proto::v1;
 use mesos_proto::v1::container_info::docker_info::{Network as WireNetwork, PortMapping};
 use mesos_proto::v1::container_info::{DockerInfo, Type};
@@ -8,7 +10,7 @@ use crate::app::{App, Tty};
 use crate::build::assign::AssignedPort;
 use crate::build::task::labels;
 use crate::networks::Network;
-use crate::volumes::{Volume, VolumeMode};
+use crate::volumes::{Volume, VolumeMode, VolumeSource};
 
 /// The container of a task.
 pub(crate) fn container(app: &App, task_id: &str, ports: &[AssignedPort<'_>]) -> v1::ContainerInfo {
@@ -72,9 +74,28 @@ fn volume(volume: &Volume) -> v1::Volume {
     v1::Volume {
         mode: mode.into(),
         container_path: volume.container_path.clone(),
-        host_path: Some(volume.host_path.clone()),
+        host_path: match &volume.source {
+            VolumeSource::Host(path) => Some(path.clone()),
+            VolumeSource::External { .. } => None,
+        },
+        source: match &volume.source {
+            VolumeSource::Host(_) => None,
+            VolumeSource::External { name, driver, options } => Some(external(name, driver, options)),
+        },
         ..Default::default()
     }
+}
+
+fn external(name: &str, driver: &str, options: &BTreeMap<String, String>) -> v1::volume::Source {
+    let options = options.iter().map(|(key, value)| parameter(key, value)).collect::<Vec<_>>();
+    let volume = v1::volume::source::DockerVolume {
+        name: name.to_owned(),
+        driver: Some(driver.to_owned()),
+        driver_options: (!options.is_empty()).then_some(v1::Parameters { parameter: options }),
+    };
+    let mut source = v1::volume::Source { docker_volume: Some(volume), ..Default::default() };
+    source.set_type(v1::volume::source::Type::DockerVolume);
+    source
 }
 
 fn network_infos(network: &Network) -> Vec<v1::NetworkInfo> {

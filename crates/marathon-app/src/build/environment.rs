@@ -26,7 +26,7 @@ pub(crate) fn environment(
         ("MARATHON_APP_ID".to_owned(), app.id.to_string()),
         ("MARATHON_APP_RESOURCE_CPUS".to_owned(), java_double(app.resources.cpus)),
         ("MARATHON_APP_RESOURCE_DISK".to_owned(), java_double(app.resources.disk)),
-        ("MARATHON_APP_RESOURCE_GPUS".to_owned(), "0".to_owned()),
+        ("MARATHON_APP_RESOURCE_GPUS".to_owned(), app.resources.gpus.to_string()),
         ("MARATHON_APP_RESOURCE_MEM".to_owned(), java_double(app.resources.mem)),
         ("MARATHON_APP_VERSION".to_owned(), context.version.clone()),
         ("MESOS_TASK_ID".to_owned(), task_id.to_owned()),

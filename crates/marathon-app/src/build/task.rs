@@ -72,7 +72,7 @@ pub(crate) fn labels(pairs: &BTreeMap<String, String>) -> Option<v1::Labels> {
     (!pairs.is_empty()).then(|| v1::Labels { labels: pairs.iter().map(label).collect() })
 }
 
-/// cpus, mem, disk and ports; what is zero is left out, as there are no resources of nothing.
+/// cpus, mem, disk, gpus and ports; what is zero is left out, as there are no resources of nothing.
 fn resources(app: &App, ports: &[AssignedPort<'_>]) -> Vec<v1::Resource> {
     let role = app.role.as_deref().unwrap_or(DEFAULT_ROLE);
     let empty = |name: &str, kind: value::Type| v1::Resource {
@@ -82,13 +82,14 @@ fn resources(app: &App, ports: &[AssignedPort<'_>]) -> Vec<v1::Resource> {
         ..Default::default()
     };
     let asked = app.resources;
-    let scalars = [("cpus", asked.cpus), ("mem", asked.mem), ("disk", asked.disk)]
-        .into_iter()
-        .filter(|(_, amount)| *amount > 0.0)
-        .map(|(name, amount)| v1::Resource {
-            scalar: Some(value::Scalar { value: amount }),
-            ..empty(name, value::Type::Scalar)
-        });
+    let scalars =
+        [("cpus", asked.cpus), ("mem", asked.mem), ("disk", asked.disk), ("gpus", asked.gpus.into())]
+            .into_iter()
+            .filter(|(_, amount)| *amount > 0.0)
+            .map(|(name, amount)| v1::Resource {
+                scalar: Some(value::Scalar { value: amount }),
+                ..empty(name, value::Type::Scalar)
+            });
     let ranges = host_ranges(ports);
     let ports = (!ranges.is_empty()).then(|| v1::Resource {
         ranges: Some(value::Ranges { range: ranges }),
