@@ -200,6 +200,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Self { io, buffer: BytesMut::with_capacity(READ_SIZE) }
     }
 
+    /// The inner reader, for bytes after those that are buffered.
+    pub fn by_io(&mut self) -> &mut R {
+        &mut self.io
+    }
+
     /// Returns what was read but not used yet, and the source.
     pub fn into_parts(self) -> (R, BytesMut) {
         (self.io, self.buffer)

@@ -11,12 +11,15 @@
 //! * [`logs_check`]: a supervisor for tests of logs and adoption, and the check of numbered lines;
 //! * [`oracle`]: the real docker client, as the oracle of what a task becomes;
 //! * [`eventually`]: waiting on a predicate with a deadline;
+//! * [`fetch`]: the fetcher of a test;
+//! * [`web`]: an HTTP server that is told how to misbehave;
 //! * [`bench`](mod@bench): what `scripts/bench` runs.
 
 pub mod bench;
 pub mod cli_run;
 pub mod engine;
 pub mod eventually;
+pub mod fetch;
 pub mod http1;
 pub mod images;
 pub mod logs_check;
@@ -24,8 +27,10 @@ pub mod oracle;
 pub mod private;
 pub mod proxy;
 pub mod raw;
+pub mod reference;
 pub mod supervised;
 pub mod sweep;
+pub mod web;
 
 pub use engine::TestEngine;
 pub use eventually::eventually;
@@ -33,3 +38,4 @@ pub use private::PrivateEngine;
 pub use proxy::{Fault, FaultProxy, Rule};
 pub use raw::RawClient;
 pub use sweep::TestScope;
+pub use web::WebServer;

@@ -125,6 +125,7 @@ impl Rig {
             pulls: docker_containerizer::PullSettings::default(),
             credentials: docker_containerizer::CredentialSources::default(),
             fetched_credentials: docker_containerizer::FetchedCredentials::Stay,
+            fetcher: crate::fetch::fetcher(work_dir.join("fetch")),
         };
         let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
         let work_dir = work_dir.canonicalize().context("find the work directory")?;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use docker_containerizer::{
     RemovalDelay, Settings,
 };
 use docker_engine::{Engine, EngineOptions};
+use fetcher::agent::{CacheSettings, Fetcher, FetcherSettings, Revalidation};
 use flags::{DnsEntry, DnsNetwork, DockerConfig, DockerPullPolicy, DockerSettings};
 use mesos_types::{ProcessUser, Reading, Strictness};
 use sandbox::RotationPolicy;
@@ -41,6 +42,8 @@ pub(crate) struct Setup {
     socket: Socket,
     /// `--docker_config`.
     operator: Option<OperatorConfig>,
+    /// Whether somebody said where the fetcher's cache is.
+    cache_dir_given: bool,
 }
 
 /// Who says where the engine listens.
@@ -68,7 +71,8 @@ impl Setup {
         let work_dir = absolute.canonicalize().unwrap_or(absolute);
         // Who launches nothing allows nothing.
         let policy = Arc::new(Policy::preset(Preset::Strict, HostPlaces::default()));
-        Ok(Self { work_dir, settings, policy, socket, operator })
+        let cache_dir_given = flags.is_given("fetcher_cache_dir");
+        Ok(Self { work_dir, settings, policy, socket, operator, cache_dir_given })
     }
 
     /// Reads the flags and the policy, for a command that launches tasks or says what would be launched. The others go on
@@ -158,6 +162,7 @@ impl Setup {
                 true => FetchedCredentials::Hidden,
                 false => FetchedCredentials::Stay,
             },
+            fetcher: self.fetcher(),
         };
         Containerizer::new(engine, settings)
             .await
@@ -199,6 +204,27 @@ impl Setup {
             Some(config) => CredentialSources::with_operator(config, helpers),
             None => CredentialSources::sandbox_only(),
         }
+    }
+
+    /// What fetches the tasks' URIs. The cache is of this work directory unless a flag says otherwise: the agent's own
+    /// is not ours to empty.
+    fn fetcher(&self) -> Fetcher {
+        let fetch = &self.settings.fetch;
+        let directory =
+            if self.cache_dir_given { fetch.cache_dir.clone() } else { self.work_dir.join("fetch") };
+        let revalidation = if fetch.cache_revalidate { Revalidation::Always } else { Revalidation::Never };
+        Fetcher::new(FetcherSettings {
+            launcher_dir: fetch.launcher_dir.as_deref().map(absolute),
+            cache: CacheSettings { directory, size: fetch.cache_size, revalidation },
+            stall_timeout: fetch.stall_timeout,
+            parallel: fetch.parallel,
+            concurrent: fetch.max_concurrent,
+            retries: fetch.retries,
+            frameworks_home: fetch.frameworks_home.as_deref().map(absolute),
+            hadoop_home: fetch.hadoop_home.as_deref().map(absolute),
+            extract_max_bytes: fetch.extract_max_size,
+            extract_max_entries: fetch.extract_max_entries,
+        })
     }
 
     /// What the flags say about requests.
@@ -294,6 +320,11 @@ fn operator(config: &DockerConfig) -> Result<OperatorConfig, Failure> {
 /// What a person reads when `--docker_config` cannot be used.
 fn unusable(error: &docker_containerizer::CredentialError) -> Failure {
     Failure::of("the flag --docker_config cannot be used", error)
+}
+
+/// A path of a flag as seen from here: the fetcher runs elsewhere.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What a person reads when no engine answers.

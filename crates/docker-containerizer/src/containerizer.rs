@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use docker_engine::{Engine, EngineError, Inspection, Terminal};
+use fetcher::agent::Fetcher;
 use mesos_types::{ContainerId, EnvVar, FieldError, TaskLimits, TaskResources, TaskSpec};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub credentials: CredentialSources,
     /// Whether a task finds the credentials that it brought (`--docker_hide_credentials`).
     pub fetched_credentials: FetchedCredentials,
+    /// What fetches the tasks' URIs.
+    pub fetcher: Fetcher,
 }
 
 /// What becomes of the registry credentials that a task brought into its sandbox.

@@ -4,8 +4,8 @@
 //! touches the container, so a kill interrupts what is under way: a pull is cancelled at once, a create or start in
 //! flight is let through and cleared away, since the engine would go on with it anyway.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use docker_engine::{EngineTime, ImageDetails, Inspection, Terminal};
@@ -19,10 +19,11 @@ use crate::blocking::blocking;
 use crate::cgroup::Cgroups;
 use crate::containerizer::{FetchedCredentials, Shared};
 use crate::exit::{ExitWatch, Process};
+use crate::fetch::{Run, Unprepared};
 use crate::images::{ImageIdentity, PullListener};
 use crate::launch::Launcher;
 use crate::lifecycle::{Action, End, Event, Life};
-use crate::logs::{CursorStore, Drained, Follower, LogFiles, LogTap, Source};
+use crate::logs::{Drained, Follower, LogFiles, LogTap, Source};
 use crate::order::{LaunchOrder, LaunchedImage, Progress, RemovalDelay, RunPaths, Running};
 use crate::removal::remove;
 use crate::request::{Output, Request};
@@ -127,21 +128,24 @@ impl Driver {
             progress.as_ref().map(|sender| sender.try_send(told))
         };
 
-        // Nothing fetches URIs yet: a task with URIs is refused before it gets here.
-        self.step(Event::Fetched);
-        let files = blocking(|| self.open_files(&paths, &request, owner));
-        let mut files = match files {
-            Ok(files) => files,
+        let files = match blocking(|| self.log_files(&paths, &request, owner)) {
+            Ok(files) => Mutex::new(files),
             Err(failure) => return self.never_ran(Event::Failed(failure), None).await,
         };
-        let mut listener = PullListener::new(&mut files, progress.as_ref());
-        let image = launcher.image(self.task.container.pull, &mut listener);
-        let image = match interruptible(&mut self.commands, image).await {
-            Ok(Ok(image)) => image,
-            Ok(Err(failure)) => return self.never_ran(Event::Failed(failure), None).await,
-            Err(kill) => return self.destroyed(kill, Phase::Pulling).await,
+        let run = Run {
+            paths: &paths,
+            owner,
+            files: &files,
+            progress: progress.as_ref(),
+            container_id: labels.identity.container_id.to_string(),
         };
-        self.step(Event::Pulled);
+        let mut listener = PullListener::new(&files, progress.as_ref());
+        let image = launcher.image(self.task.container.pull, &mut listener);
+        let (image, fetched) = match self.fetch_and_pull(run, image).await {
+            Ok(prepared) => prepared,
+            Err(Unprepared::Failed(failure)) => return self.never_ran(Event::Failed(failure), None).await,
+            Err(Unprepared::Killed(kill, phase)) => return self.destroyed(kill, phase).await,
+        };
         self.use_image(image, &request);
         let read = match blocking(|| self.make_mount_points(&paths, &request, owner)) {
             Ok(read) => read,
@@ -154,7 +158,7 @@ impl Driver {
         }
         self.step(Event::Mounted);
 
-        let mut listener = PullListener::new(&mut files, progress.as_ref());
+        let mut listener = PullListener::new(&files, progress.as_ref());
         let created = self.through(launcher.create(&mut listener)).await;
         let engine_id = match created {
             Ok(created) => {
@@ -176,8 +180,8 @@ impl Driver {
         if self.kill.is_some() {
             return self.clear(&launcher, Failure::new("start", "killed before the start"), None).await;
         }
-        // Nothing pulls any more; and nothing fetches URIs yet, so no archive brought a config.
-        if let Err(failure) = blocking(|| self.hide_credentials(&paths, &[])) {
+        // Nothing pulls any more.
+        if let Err(failure) = blocking(|| self.hide_credentials(&paths, &fetched.registry_archives)) {
             return self.clear(&launcher, failure, None).await;
         }
         let source = match self.source(&request, &engine_id).await {
@@ -201,6 +205,7 @@ impl Driver {
         let log_config = request.body.host_config.log_config.as_ref();
         let max_size = log_config.and_then(|log| log.config.get("max-size"));
         let file_size = crate::request::file_size(max_size.map(String::as_str));
+        let files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
         // TASK_RUNNING waits for the inspection, and the log keeps until it is read; an attached stream does not.
         let inspect = launcher.inspect_patiently(&engine_id);
         let (inspection, (stopped, logs)) = if matches!(source, Source::Log) {
@@ -297,31 +302,13 @@ impl Driver {
     }
 
     /// Takes note of the image that will run.
-    fn use_image(&mut self, image: ImageDetails, request: &crate::request::Request) {
+    fn use_image(&mut self, image: ImageDetails, request: &Request) {
         let identity = ImageIdentity::of(&request.image, &image);
         self.image = Some(LaunchedImage { id: image.id, identity });
         let asked = Some(&request.body.stop_signal).filter(|signal| !signal.is_empty()).cloned();
         if let Some(signal) = asked.or(image.stop_signal.filter(|signal| !signal.is_empty())) {
             self.stop_signal = signal;
         }
-    }
-
-    /// Makes the sandbox's log files. They are there from the beginning: what takes its time is told in them.
-    fn open_files(
-        &self,
-        paths: &RunPaths,
-        request: &Request,
-        owner: Option<sandbox::Owner>,
-    ) -> Result<LogFiles, Failure> {
-        let fail = |error: sandbox::SandboxError| Failure::new("mount", crate::chain(&error));
-        let directory = sandbox::Sandbox::open(&paths.sandbox).map_err(fail)?;
-        let store = CursorStore::new(&paths.state);
-        let mut files =
-            LogFiles::create(&directory, owner, self.shared.settings.logs, store).map_err(fail)?;
-        for notice in &request.notices {
-            files.note(&notice.to_string()).map_err(fail)?;
-        }
-        Ok(files)
     }
 
     /// Makes the places of the volumes, and reads the files that parameters name; then the request that holds them is the
@@ -522,7 +509,7 @@ impl Driver {
     }
 
     /// Applies an event; an illegal one is a bug that is told and ignored.
-    fn step(&mut self, event: Event) -> Action {
+    pub(crate) fn step(&mut self, event: Event) -> Action {
         match self.life.step(event) {
             Ok(action) => {
                 tracing::debug!(container = self.name, life = %self.life, ?action, "step");
@@ -540,18 +527,6 @@ impl Driver {
 fn deadline(kill: Kill) -> Instant {
     let now = Instant::now();
     now.checked_add(kill.grace).unwrap_or(now + LONGEST_GRACE)
-}
-
-/// Runs an operation that a kill may interrupt at once.
-async fn interruptible<T>(
-    commands: &mut mpsc::Receiver<Command>,
-    operation: impl Future<Output = T>,
-) -> Result<T, Kill> {
-    tokio::select! {
-        biased;
-        Some(Command::Destroy(kill)) = commands.recv() => Err(kill),
-        result = operation => Ok(result),
-    }
 }
 
 #[cfg(test)]

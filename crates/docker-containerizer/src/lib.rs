@@ -11,6 +11,7 @@
 //! | `lifecycle` | what is legal, as a pure function |
 //! | `request` | a task as the Engine's create request |
 //! | `policy` | what a request may ask of its host |
+//! | `fetch` | the URIs in the sandbox before, or beside, the pull |
 //! | `launch` | create, connect, start, with lost answers looked for |
 //! | `images` | pulls, shared and bounded |
 //! | `credentials` | which registry gets which credentials, from the sandbox or the operator |
@@ -27,6 +28,7 @@ mod credentials;
 mod driver;
 mod error_chain;
 mod exit;
+mod fetch;
 mod launch;
 mod lifecycle;
 mod mount;
@@ -58,3 +60,4 @@ pub use termination::{Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, T
 pub use usage::Usage;
 
 pub use error_chain::chain;
+pub use fetcher::progress::Event as FetchEvent;

@@ -77,6 +77,8 @@ pub enum RemovalDelay {
 /// What is told of a launch while it goes on.
 #[derive(Debug, Clone)]
 pub enum Progress {
+    /// How far the fetch of a URI is.
+    Fetch(Box<fetcher::progress::Event>),
     /// How far the pull of the image is.
     Pull(PullNews),
     /// Image and files are there: TASK_STARTING.

@@ -13,6 +13,7 @@ use crate::definition::{FlagDef, find};
 use crate::dns::ContainerDns;
 use crate::docker_table::DOCKER_FLAGS;
 use crate::error::FlagError;
+use crate::fetch::FetchSettings;
 use crate::pulls::{self, DockerPullSettings};
 use crate::source::{Notice, resolve};
 use crate::values::{parse_bool, parse_bytes, parse_duration, quote};
@@ -58,6 +59,8 @@ pub struct DockerSettings {
     pub pulls: DockerPullSettings,
     /// `--docker_*_timeout`.
     pub deadlines: DockerDeadlines,
+    /// `--fetcher_*`, and where the fetcher finds things.
+    pub fetch: FetchSettings,
 }
 
 /// How output is kept.
@@ -205,12 +208,13 @@ impl DockerSettings {
                 remove: values.required("docker_remove_timeout", deadline)?,
                 missed_exit: values.required("docker_missed_exit_timeout", deadline)?,
             },
+            fetch: FetchSettings::from_values(values)?,
         })
     }
 }
 
 /// Texts of the flags that were given.
-struct Values(BTreeMap<&'static str, String>);
+pub(crate) struct Values(BTreeMap<&'static str, String>);
 
 impl Values {
     /// The definition of a name that the table is known to have.
@@ -222,7 +226,7 @@ impl Values {
     }
 
     /// The text that was given, or the default.
-    fn optional(&self, name: &'static str) -> Option<(&'static str, &str)> {
+    pub(crate) fn optional(&self, name: &'static str) -> Option<(&'static str, &str)> {
         let definition = Self::definition(name);
         self.0.get(name).map(String::as_str).or(definition.default).map(|text| (definition.name, text))
     }
@@ -240,7 +244,7 @@ impl Values {
     }
 
     /// The parsed value of a flag that has a default.
-    fn required<T>(
+    pub(crate) fn required<T>(
         &self,
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
@@ -249,7 +253,7 @@ impl Values {
     }
 
     /// An absolute path; `prefix` begins the sentence when it is not one.
-    fn absolute(&self, name: &'static str, prefix: &str) -> Result<PathBuf, FlagError> {
+    pub(crate) fn absolute(&self, name: &'static str, prefix: &str) -> Result<PathBuf, FlagError> {
         self.required(name, |text| {
             if text.starts_with('/') {
                 Ok(PathBuf::from(text))
@@ -318,7 +322,7 @@ fn log_size(text: &str) -> Result<u64, String> {
 }
 
 /// A duration that a call can be bounded by.
-fn deadline(text: &str) -> Result<Duration, String> {
+pub(crate) fn deadline(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err("the deadline must be longer than 0".to_owned()),
         duration => Ok(duration),
@@ -326,7 +330,7 @@ fn deadline(text: &str) -> Result<Duration, String> {
 }
 
 /// A whole number in a range that does not include zero.
-fn count(text: &str, range: std::ops::RangeInclusive<usize>) -> Result<NonZeroUsize, String> {
+pub(crate) fn count(text: &str, range: std::ops::RangeInclusive<usize>) -> Result<NonZeroUsize, String> {
     text.parse::<usize>().ok().filter(|number| range.contains(number)).and_then(NonZeroUsize::new).ok_or_else(
         || format!("{} is not a whole number from {} to {}", quote(text), range.start(), range.end()),
     )

@@ -255,6 +255,68 @@ pub const DOCKER_FLAGS: &[FlagDef] = &[
         "The most refusals that are remembered.",
     ),
     flag("docker_remove_timeout", FlagKind::Duration, Some("5mins"), "Deadline of removing a container."),
+    flag(
+        "launcher_dir",
+        FlagKind::Path,
+        None,
+        "Directory of the program mesos-fetcher. Unset: beside the program that starts it.",
+    ),
+    flag(
+        "fetcher_cache_dir",
+        FlagKind::Path,
+        Some("/tmp/mesos/fetch"),
+        "Directory of the fetcher's cache, with one directory for each user in it. It is emptied at the start. mesos-docker: fetch below the work directory.",
+    ),
+    flag("fetcher_cache_size", FlagKind::Bytes, Some("2GB"), "Size of the fetcher's cache. 0B: no cache."),
+    flag(
+        "fetcher_cache_revalidate",
+        FlagKind::Bool,
+        Some("false"),
+        "Asks the source for a newer version before a cached file is used. Otherwise a URI stands for one content, as in Mesos.",
+    ),
+    flag(
+        "fetcher_stall_timeout",
+        FlagKind::Duration,
+        Some("1mins"),
+        "How long a download may go on without a byte.",
+    ),
+    flag(
+        "fetcher_parallel",
+        FlagKind::Count,
+        Some("8"),
+        "URIs of one task that are downloaded at the same time.",
+    ),
+    flag(
+        "fetcher_max_concurrent",
+        FlagKind::Count,
+        Some("16"),
+        "The most mesos-fetcher processes at the same time; further tasks wait.",
+    ),
+    flag(
+        "fetcher_retries",
+        FlagKind::Count,
+        Some("4"),
+        "How often a download goes on after a cut, or is tried again after an answer that may pass.",
+    ),
+    flag(
+        "fetcher_extract_max_size",
+        FlagKind::Bytes,
+        Some("16GB"),
+        "The most bytes that the archives of one task may unpack to.",
+    ),
+    flag(
+        "fetcher_extract_max_entries",
+        FlagKind::Count,
+        Some("1000000"),
+        "The most entries that the archives of one task may have.",
+    ),
+    flag("frameworks_home", FlagKind::Path, None, "What relative paths in URIs are relative to."),
+    flag(
+        "hadoop_home",
+        FlagKind::Path,
+        None,
+        "Where the Hadoop client is, for hdfs:// and what else only it can fetch. Unset: HADOOP_HOME, else the PATH.",
+    ),
 ];
 
 /// A flag that may be shown.

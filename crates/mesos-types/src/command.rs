@@ -81,15 +81,8 @@ impl CommandSpec {
     ///
     /// # Errors
     ///
-    /// A shell command without a value, a NUL, and URIs, as nothing fetches them yet.
+    /// A shell command without a value, and a NUL.
     pub fn from_proto(command: &v1::CommandInfo) -> Result<Self, FieldError> {
-        if !command.uris.is_empty() {
-            return Err(FieldError::new(
-                "command.uris",
-                "URIs are not fetched yet, and the task would miss its files",
-            )
-            .hint("remove the URIs, or mount the files with a volume"));
-        }
         let shell = command.shell.unwrap_or(true);
         if shell {
             let Some(value) = command.value.as_deref() else {
@@ -167,7 +160,7 @@ pub(crate) fn note_unused(
     if command.user.is_some() && user == ProcessUser::Image {
         notices.note(
             "command.user",
-            "the process runs as the image's user; it owns the sandbox only, unless --docker_honor_user is on",
+            "the process runs as the image's user; this one owns the sandbox and fetches the URIs, and no more unless --docker_honor_user is on",
         )?;
     }
     if command.shell.unwrap_or(true) && !command.arguments.is_empty() {

@@ -14,6 +14,7 @@
 //! | [`network`] | the networks, and what is asked of each |
 //! | [`linux`] | capabilities, namespaces, resource limits |
 //! | [`volume`] | what is mounted where |
+//! | [`uri`] | what is fetched into the sandbox |
 //! | [`task`] | the whole task |
 //! | [`fields`] | errors and notices that name a field |
 
@@ -26,6 +27,7 @@ pub mod network;
 pub mod ports;
 pub mod resources;
 pub mod task;
+pub mod uri;
 pub mod volume;
 
 pub use command::{CommandSpec, EnvVar};
@@ -37,4 +39,5 @@ pub use network::{Network, UserNetwork, UserNetworks};
 pub use ports::PortRanges;
 pub use resources::{Limit, Megabytes, Millicpus, TaskLimits, TaskResources};
 pub use task::TaskSpec;
+pub use uri::UriSpec;
 pub use volume::{Access, Propagation, VolumeSource, VolumeSpec};

@@ -9,6 +9,7 @@ use crate::container::ContainerSpec;
 use crate::fields::{FieldError, Notice, Notices, ProcessUser, Reading};
 use crate::ids::TaskId;
 use crate::resources::{TaskLimits, TaskResources};
+use crate::uri::UriSpec;
 
 /// A Docker task that can be launched: everything in it was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct TaskSpec {
     pub command: CommandSpec,
     /// The environment of the command, sorted by name, each name once.
     pub environment: Vec<EnvVar>,
+    /// What is fetched into the sandbox before the start, in this order.
+    pub uris: Vec<UriSpec>,
     /// The user that owns the sandbox, if the task names one.
     pub user: Option<String>,
     /// Who the process runs as, if not the image's user: a name that the image knows, or numbers. Who resolves the
@@ -92,6 +95,7 @@ impl TaskSpec {
             name: task.name.clone(),
             command: CommandSpec::from_proto(command)?,
             environment: command::environment(command)?,
+            uris: command.uris.iter().map(UriSpec::from_proto).collect(),
             user: command.user.clone(),
             run_as: command.user.clone().filter(|_| reading.user == ProcessUser::Task),
             container,

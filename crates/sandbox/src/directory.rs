@@ -13,7 +13,8 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Context, SandboxError};
-use crate::node::{Found, Identity, Kind, Owner, Pinned, adopt};
+use crate::node::{Identity, Kind, Owner, Pinned, adopt};
+use crate::place::not_a_directory;
 use crate::rel_path::RelPath;
 use crate::removal::{Removed, remove_all};
 use crate::resolve::{pin, pin_entry};
@@ -319,7 +320,7 @@ impl Sandbox {
         remove_all(&self.path)
     }
 
-    fn pin(&self, operation: &'static str, rel: &RelPath) -> Result<Pinned, SandboxError> {
+    pub(crate) fn pin(&self, operation: &'static str, rel: &RelPath) -> Result<Pinned, SandboxError> {
         pin(self.fd(), rel).map_err(|refused| {
             SandboxError::from_errno(operation, self.path.join(&refused.at), refused.errno)
         })
@@ -361,14 +362,4 @@ fn create_missing(path: &Path, made: &mut Vec<PathBuf>) -> Result<(), SandboxErr
         }
     }
     Ok(())
-}
-
-/// The error for something that stands where a directory is needed.
-fn not_a_directory(operation: &'static str, path: PathBuf, kind: Kind) -> SandboxError {
-    match kind {
-        Kind::Symlink => SandboxError::Symlink { operation, path },
-        kind => {
-            SandboxError::Unexpected { operation, path, found: Found::Node(kind), expected: "a directory" }
-        }
-    }
 }

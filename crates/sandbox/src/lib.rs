@@ -13,7 +13,8 @@
 //! * Removal walks directory descriptors and stops at mounts.
 //!
 //! Rooms: [`Sandbox`] is the directory, [`LogFile`] writes one of its streams with rotation and an exact cursor,
-//! [`LogReader`] and [`last_lines`] read them back, [`remove_all`] removes it. [`RunLock`] and [`write_atomic`]
+//! [`LogReader`] and [`last_lines`] read them back, [`remove_all`] removes it. [`Place`] and [`Staged`] put what was
+//! fetched or unpacked there. [`RunLock`] and [`write_atomic`]
 //! are for the directories beside it, which no container sees.
 //!
 //! Everything here is a short blocking call on a local file. The crate knows neither Docker nor an async runtime:
@@ -23,22 +24,28 @@ mod aside;
 mod atomic_file;
 mod directory;
 mod error;
+mod handover;
 mod log;
 mod mounts;
 mod node;
+mod place;
 mod rel_path;
 mod removal;
 mod resolve;
 mod run_lock;
+mod staged;
 
 pub use atomic_file::{Durability, is_temporary, read_bounded, remove_temporaries, write_atomic};
 pub use directory::{Resolved, ResolvedKind, Sandbox};
 pub use error::SandboxError;
+pub use handover::Handover;
 pub use log::{
     LogFile, LogPosition, LogReader, ReadOutcome, ResumeOutcome, Resumed, RotateOutcome, RotationPolicy,
     StartAt, last_lines,
 };
 pub use node::{Found, InvalidOwner, Kind, Owner};
+pub use place::{FileId, MadeDirectory, Modified, PinnedFile, Place};
 pub use rel_path::{RelPath, RelPathError};
 pub use removal::{Removed, remove_all};
 pub use run_lock::{Held, RunLock, RunLockError};
+pub use staged::Staged;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{File, FileType, Metadata};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, fchown};
 
 use rustix::fs::{CWD, Mode, OFlags, fchmod, openat};
@@ -172,6 +172,16 @@ impl Pinned {
     /// The pinned entry's kind.
     pub(crate) fn kind(&self) -> Kind {
         Kind::from(self.metadata.file_type())
+    }
+
+    /// The number of its names when it was pinned.
+    pub(crate) fn links(&self) -> u64 {
+        self.metadata.nlink()
+    }
+
+    /// The descriptor, which is good for `fstat` and for linking.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// Judges whether this is a regular file with one link, and says what it is when not.

@@ -18,8 +18,8 @@ use docker_containerizer::logs::LogTap;
 use docker_containerizer::names::container_name;
 use docker_containerizer::request::Request;
 use docker_containerizer::{
-    AdoptOrder, Checkpoint, Containerizer, ContainerizerError, Identity, Labels, LaunchOrder, PullNews,
-    RemovalDelay, Running, Termination,
+    AdoptOrder, Checkpoint, Containerizer, ContainerizerError, FetchEvent, Identity, Labels, LaunchOrder,
+    PullNews, RemovalDelay, Running, Termination,
 };
 use mesos_proto::{Message, v1};
 use mesos_types::{ContainerId, FieldError, Reading, Strictness, TaskSpec};
@@ -109,6 +109,8 @@ pub struct KillRequest {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Update {
+    /// How far the fetch of a URI is.
+    Fetch(Box<FetchEvent>),
     /// How far the pull of the image is.
     Pull(PullNews),
     /// A warning of the engine about the request.

@@ -56,8 +56,11 @@ impl Loop {
         loop {
             match self.next(&mut kills, told_running, completion).await {
                 Event::Progress(None) => self.progress = None,
+                // A courtesy, both: a listener that is slow misses news, and kills are still read.
+                Event::Progress(Some(Progress::Fetch(event))) => {
+                    let _ = updates.try_send(Update::Fetch(event));
+                }
                 Event::Progress(Some(Progress::Pull(news))) => {
-                    // A courtesy: a listener that is slow misses news, and kills are still read.
                     let _ = updates.try_send(Update::Pull(news));
                 }
                 Event::Progress(Some(Progress::Warnings(warnings))) => {

@@ -49,6 +49,7 @@ pub async fn side(socket: &Path, scope: &str, work_dir: &Path, at_once: usize) -
         pulls: docker_containerizer::PullSettings::default(),
         credentials: CredentialSources::default(),
         fetched_credentials: FetchedCredentials::Stay,
+        fetcher: crate::fetch::fetcher(work_dir.join("fetch")),
     };
     let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
     let supervisor = Supervisor::new(

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use integration::bench::report::Report;
-use integration::bench::{Network, Side, baseline, launch, ours};
+use integration::bench::{Network, Side, baseline, fetch, launch, ours};
 use integration::{TestEngine, TestScope};
 
 /// Measures side by side with the bare Engine API on the same engine.
@@ -22,6 +22,27 @@ struct Cli {
 enum What {
     /// Launches, from accepted to running: one after another and many at once.
     Launch(LaunchArgs),
+    /// Downloads of a large file from this host, by mesos-fetcher and by curl.
+    Fetch(FetchArgs),
+}
+
+#[derive(Debug, Args)]
+struct FetchArgs {
+    /// Downloads of each side.
+    #[arg(long, short = 'n', default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: u16,
+    /// The size of the file, in MiB.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=16384))]
+    size: u16,
+    /// Where the files are written.
+    #[arg(long, default_value = "target/bench-fetch")]
+    directory: PathBuf,
+    /// Fails if the time or the memory is over its budget.
+    #[arg(long)]
+    strict: bool,
+    /// Writes the results as JSON to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -44,10 +65,36 @@ struct LaunchArgs {
 }
 
 fn main() -> Result<ExitCode> {
-    let What::Launch(arguments) = Cli::parse().what;
+    let what = Cli::parse().what;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(run_launch(&arguments))
+    match what {
+        What::Launch(arguments) => runtime.block_on(run_launch(&arguments)),
+        What::Fetch(arguments) => runtime.block_on(run_fetch(&arguments)),
+    }
+}
+
+async fn run_fetch(arguments: &FetchArgs) -> Result<ExitCode> {
+    // The programs of one build lie beside each other.
+    let fetcher = std::env::current_exe()?.with_file_name("mesos-fetcher");
+    let directory = std::path::absolute(&arguments.directory)?;
+    let (count, size) = (usize::from(arguments.count), usize::from(arguments.size) << 20);
+    let mut progress = |done: usize| eprintln!("fetch: {done} of {count}");
+    let measured = tokio::select! {
+        measured = fetch::run(&fetcher, &directory, size, count, &mut progress) => measured,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    // It has nothing but what was just made.
+    let _ = std::fs::remove_dir_all(&directory);
+    let measured = measured?;
+    print!("{}", measured.table());
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, format!("{:#}\n", measured.json()))
+            .with_context(|| format!("write {}", path.display()))?;
+        println!("written to {}", path.display());
+    }
+    let failed = arguments.strict && !measured.within_budget();
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Returns the sides of a launch benchmark; the first is the one that the others are compared with.

@@ -260,6 +260,7 @@ async fn supervisor(engine: &TestEngine, work_dir: &Path, options: &Options) -> 
         pulls: options.pulls,
         credentials: options.credentials.clone(),
         fetched_credentials: options.fetched_credentials,
+        fetcher: crate::fetch::fetcher(work_dir.join("fetch")),
     };
     let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
     Ok(Supervisor::new(

@@ -3,6 +3,7 @@
 
 mod command;
 mod faults;
+mod fetch;
 mod images;
 mod isolation;
 mod kill;

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use docker_containerizer::FetchEvent;
 use docker_containerizer::logs::LogChunk;
 use docker_containerizer::{PullNews, PullStage};
 use mesos_proto::json::Names;
@@ -44,6 +45,11 @@ pub(crate) fn pull(task: &str, news: &PullNews) -> Value {
         "layers": totals.layers, "layers_done": totals.layers_done,
         "bytes": totals.bytes, "bytes_total": totals.bytes_total, "unpacking": totals.unpacking,
     })
+}
+
+/// How far the fetch of a URI is: the fetcher's own event.
+pub(crate) fn fetch(task: &str, event: &FetchEvent) -> Value {
+    json!({"type": "fetch", "task_id": task, "fetch": event})
 }
 
 /// A line of ours.

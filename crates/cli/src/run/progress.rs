@@ -1,20 +1,24 @@
-//! Pulls on standard error: a bar for each task on a terminal, a line now and then elsewhere.
+//! Fetches and pulls on standard error: a bar for each file and each pull on a terminal, a line now and then elsewhere.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use docker_containerizer::images::PullTotals;
-use docker_containerizer::{PullNews, PullStage};
+use docker_containerizer::{FetchEvent, PullNews, PullStage};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// How often a line about a pull is printed where there is no terminal.
+/// How often a line about a pull or a fetch is printed where there is no terminal.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// The pulls that tasks wait for.
-pub(crate) struct Pulls {
+/// What tasks wait for.
+pub(crate) struct Waits {
     bars: Option<MultiProgress>,
-    /// By the task's number.
+    /// The pulls, by the task's number.
     pulls: HashMap<usize, Shown>,
+    /// The fetches, by the task's number and the URI's place among its URIs.
+    files: HashMap<(usize, usize), ProgressBar>,
+    /// When a line about a task's fetch was printed, by its number.
+    fetches: HashMap<usize, Instant>,
 }
 
 /// What was shown of one.
@@ -32,13 +36,14 @@ enum Stage {
     Over,
 }
 
-impl Pulls {
+impl Waits {
     pub(crate) fn new(is_terminal: bool) -> Self {
-        Self { bars: is_terminal.then(MultiProgress::new), pulls: HashMap::new() }
+        let bars = is_terminal.then(MultiProgress::new);
+        Self { bars, pulls: HashMap::new(), files: HashMap::new(), fetches: HashMap::new() }
     }
 
     /// Takes what is new of the pull that a task waits for.
-    pub(crate) fn update(&mut self, at: usize, task: &str, news: &PullNews) {
+    pub(crate) fn pulls(&mut self, at: usize, task: &str, news: &PullNews) {
         let stage = Stage::of(&news.stage);
         match &self.bars {
             Some(bars) => {
@@ -79,6 +84,36 @@ impl Pulls {
         }
     }
 
+    /// Takes what is new of a fetch that a task waits for.
+    pub(crate) fn fetches(&mut self, at: usize, task: &str, event: &FetchEvent) {
+        match event {
+            FetchEvent::Progress { item, uri, bytes, total, rate } => {
+                if let Some(bars) = &self.bars {
+                    let bar = self.files.entry((at, *item)).or_insert_with(|| bars.add(file_bar(task, uri)));
+                    if let Some(total) = total {
+                        bar.set_length(*total);
+                    }
+                    bar.set_position(*bytes);
+                    return;
+                }
+                let now = Instant::now();
+                if self.fetches.get(&at).is_some_and(|printed| now.duration_since(*printed) < EVERY) {
+                    return;
+                }
+                self.fetches.insert(at, now);
+                let of = total.map(|total| format!(" of {:.1}", megabytes(total))).unwrap_or_default();
+                let so_far = format!("{:.1}{of} MB, {:.1} MB/s", megabytes(*bytes), megabytes(*rate));
+                crate::out::note(&format!("fetch {task}: {uri}: {so_far}"));
+            }
+            FetchEvent::Downloaded { item, .. } => {
+                if let Some(bar) = self.files.remove(&(at, *item)) {
+                    bar.finish_and_clear();
+                }
+            }
+            FetchEvent::Fetched { .. } | FetchEvent::Measured { .. } | FetchEvent::Failed { .. } => {}
+        }
+    }
+
     /// Prints something without tearing the bars.
     pub(crate) fn suspend(&self, print: impl FnOnce()) {
         match &self.bars {
@@ -87,11 +122,15 @@ impl Pulls {
         }
     }
 
-    /// Takes the bar of a task away.
+    /// Takes the bars of a task away.
     pub(crate) fn finish(&mut self, at: usize) {
         if let Some(Shown::Bar(bar)) = self.pulls.remove(&at) {
             bar.finish_and_clear();
         }
+        for (_, bar) in self.files.extract_if(|(task, _), _| *task == at) {
+            bar.finish_and_clear();
+        }
+        self.fetches.remove(&at);
     }
 
     /// Takes all bars away.
@@ -100,6 +139,9 @@ impl Pulls {
             if let Shown::Bar(bar) = shown {
                 bar.finish_and_clear();
             }
+        }
+        for (_, bar) in self.files.drain() {
+            bar.finish_and_clear();
         }
     }
 }
@@ -135,6 +177,17 @@ fn what(news: &PullNews) -> String {
 #[expect(clippy::cast_precision_loss, reason = "for people, to a tenth of a megabyte")]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
+}
+
+/// The bar of a file: the last part of its URI, bytes and rate.
+fn file_bar(task: &str, uri: &str) -> ProgressBar {
+    let path = uri.split(['?', '#']).next().unwrap_or(uri);
+    let name: String = path.rsplit('/').next().unwrap_or(path).chars().take(24).collect();
+    let style = ProgressStyle::with_template(
+        "{prefix} fetch {msg:24} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}",
+    );
+    let bar = ProgressBar::new(0).with_prefix(task.to_owned()).with_message(name);
+    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
 }
 
 fn bar(task: &str) -> ProgressBar {

@@ -10,7 +10,7 @@ use mesos_proto::v1::{self, TaskState};
 use task_supervisor::Update;
 
 use super::json;
-use super::progress::Pulls;
+use super::progress::Waits;
 
 /// The longest line that is put together before it is printed in parts, in bytes.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -23,7 +23,7 @@ pub(crate) struct Show {
     coloured: bool,
     /// Beginnings of lines, by task and stream.
     partial: HashMap<(usize, StreamName), Vec<u8>>,
-    pulls: Pulls,
+    waits: Waits,
 }
 
 /// The form of what is printed.
@@ -44,7 +44,7 @@ impl Show {
             prefixed: tasks > 1,
             coloured: is_terminal && std::env::var_os("NO_COLOR").is_none(),
             partial: HashMap::new(),
-            pulls: Pulls::new(is_terminal && !is_json),
+            waits: Waits::new(is_terminal && !is_json),
         }
     }
 
@@ -62,7 +62,7 @@ impl Show {
     pub(crate) fn output(&mut self, at: usize, task: &str, chunk: &LogChunk) {
         match self.form {
             Form::Json => print_line(&json::output(task, chunk)),
-            Form::Text if !self.prefixed => self.pulls.suspend(|| write_to(chunk.stream, &chunk.bytes)),
+            Form::Text if !self.prefixed => self.waits.suspend(|| write_to(chunk.stream, &chunk.bytes)),
             Form::Text => self.lines(at, chunk),
         }
     }
@@ -70,9 +70,13 @@ impl Show {
     /// What was told of a task.
     pub(crate) fn update(&mut self, at: usize, task: &str, update: &Update) {
         match update {
+            Update::Fetch(event) => match self.form {
+                Form::Json => print_line(&json::fetch(task, event)),
+                Form::Text => self.waits.fetches(at, task, event),
+            },
             Update::Pull(news) => match self.form {
                 Form::Json => print_line(&json::pull(task, news)),
-                Form::Text => self.pulls.update(at, task, news),
+                Form::Text => self.waits.pulls(at, task, news),
             },
             Update::Warning(warning) => self.note(&format!("{task}: the engine warns: {warning}")),
             Update::Status(status) => self.status(at, task, status, ""),
@@ -91,7 +95,7 @@ impl Show {
 
     /// Ends what is unfinished on the terminal.
     pub(crate) fn finish(&mut self) {
-        self.pulls.finish_all();
+        self.waits.finish_all();
     }
 
     fn incomplete(&self, task: &str, termination: &Termination) {
@@ -106,7 +110,7 @@ impl Show {
         }
         let state = status.state();
         if state != TaskState::TaskKilling {
-            self.pulls.finish(at);
+            self.waits.finish(at);
         }
         let number = if self.prefixed { format!("#{} ", at + 1) } else { String::new() };
         let message = status.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
@@ -129,7 +133,7 @@ impl Show {
         };
         let rest = partial.split_off(complete);
         let lines = std::mem::replace(partial, rest);
-        self.pulls.suspend(|| write_to(chunk.stream, &prefixed(at, &lines)));
+        self.waits.suspend(|| write_to(chunk.stream, &prefixed(at, &lines)));
     }
 
     /// Prints the beginnings of lines that will not be completed.
@@ -154,7 +158,7 @@ impl Show {
         } else {
             format!("{what} {text}\n")
         };
-        self.pulls.suspend(|| write_to(StreamName::Stderr, line.as_bytes()));
+        self.waits.suspend(|| write_to(StreamName::Stderr, line.as_bytes()));
     }
 }
 

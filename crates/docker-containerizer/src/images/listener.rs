@@ -1,5 +1,7 @@
 //! Whom a launch tells of its pull: the sandbox's stderr, and whoever follows the launch.
 
+use std::sync::{Mutex, PoisonError};
+
 use docker_engine::ImageRef;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -13,13 +15,14 @@ use crate::order::Progress;
 /// Who hears of the pulls of one launch.
 #[derive(Debug)]
 pub(crate) struct PullListener<'a> {
-    files: &'a mut LogFiles,
+    /// Shared with the fetch that goes on beside the pull; held for a line at a time.
+    files: &'a Mutex<LogFiles>,
     progress: Option<&'a mpsc::Sender<Progress>>,
     reporter: Option<Reporter>,
 }
 
 impl<'a> PullListener<'a> {
-    pub(crate) fn new(files: &'a mut LogFiles, progress: Option<&'a mpsc::Sender<Progress>>) -> Self {
+    pub(crate) fn new(files: &'a Mutex<LogFiles>, progress: Option<&'a mpsc::Sender<Progress>>) -> Self {
         Self { files, progress, reporter: None }
     }
 
@@ -54,7 +57,8 @@ impl<'a> PullListener<'a> {
     }
 
     fn write(&mut self, line: &str) {
-        if let Err(error) = blocking(|| self.files.note(line)) {
+        if let Err(error) = blocking(|| self.files.lock().unwrap_or_else(PoisonError::into_inner).note(line))
+        {
             tracing::warn!(error = crate::chain(&error), "a line about a pull was not written");
         }
     }

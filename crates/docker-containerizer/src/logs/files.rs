@@ -98,6 +98,14 @@ impl LogFiles {
         Ok(())
     }
 
+    /// Appends what a program of ours printed before the container starts.
+    pub(crate) fn print(&mut self, stream: StreamName, bytes: &[u8]) -> Result<(), SandboxError> {
+        self.append(&[Piece {
+            chunk: LogChunk { stream, bytes: Bytes::copy_from_slice(bytes) },
+            marks: None,
+        }])
+    }
+
     /// Appends a line of ours, in both files, in the order of the output.
     pub(crate) fn remark(&mut self, line: &str) -> Result<(), SandboxError> {
         append_line(&mut self.stdout, line)?;
