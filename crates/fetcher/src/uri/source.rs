@@ -116,19 +116,19 @@ mod tests {
     #[rstest]
     #[case("/a/b", "/a/b")]
     #[case("  /a/b", "/a/b")]
-    #[case("a/b", "/home/a/b")]
+    #[case("a/b", "/frameworks/a/b")]
     #[case("file:///a/b", "/a/b")]
     #[case("FILE:///a/b", "/a/b")]
     #[case("file://localhost/a/b", "/a/b")]
     fn local_files(#[case] uri: &str, #[case] path: &str) {
-        assert_eq!(source(uri, Some("/home")), Ok(Source::Local(PathBuf::from(path))));
+        assert_eq!(source(uri, Some("/frameworks")), Ok(Source::Local(PathBuf::from(path))));
     }
 
     #[rstest]
     #[case("a/b", None, SourceError::NoFrameworksHome)]
     #[case("a/b", Some(""), SourceError::NoFrameworksHome)]
-    #[case("file://a/b", Some("/home"), SourceError::RelativeFileUri)]
-    #[case("file://localhosts/b", Some("/home"), SourceError::RelativeFileUri)]
+    #[case("file://a/b", Some("/frameworks"), SourceError::RelativeFileUri)]
+    #[case("file://localhosts/b", Some("/frameworks"), SourceError::RelativeFileUri)]
     fn relative_paths(#[case] uri: &str, #[case] home: Option<&str>, #[case] error: SourceError) {
         assert_eq!(source(uri, home), Err(error));
     }
