@@ -88,6 +88,9 @@ impl Setup {
         let places = HostPlaces { work_dir: setup.work_dir.clone(), socket, policy_file: None };
         let policy = policy::load(&setup.settings.docker_policy, places)
             .map_err(|error| Failure::of("the flag --docker_policy cannot be used", &error))?;
+        if let Some(caution) = policy.caution() {
+            crate::out::note(&format!("warning {caution}"));
+        }
         setup.policy = Arc::new(policy);
         Ok(setup)
     }
@@ -107,10 +110,11 @@ impl Setup {
         Ok(())
     }
 
-    /// What requests must know of the engine, if it answers.
-    pub(crate) async fn engine_facts(&self) -> Option<EngineFacts> {
+    /// What requests must know of the engine, if it answers; the policy is told, too.
+    pub(crate) async fn engine_facts(&mut self) -> Option<EngineFacts> {
         let engine = self.engine().await.ok()?;
         let info = engine.info(engine.deadlines().info).await.ok()?;
+        Arc::make_mut(&mut self.policy).set_default_runtime(&info.default_runtime);
         Some(EngineFacts::from(&info))
     }
 

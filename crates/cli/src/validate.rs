@@ -20,11 +20,11 @@ use crate::setup::{Setup, facts_without_engine};
 pub(crate) async fn validate(args: ValidateArgs) -> Result<u8, Failure> {
     let mut ports = PortPool::new([PortPool::DEFAULT_HOST_PORTS]);
     let tasks = document::read(&args.definition, &mut ports)?;
-    let setup = Setup::to_launch(&args.flags)?;
+    let mut setup = Setup::to_launch(&args.flags)?;
     for note in &tasks.notes {
         out::note(&format!("note {note}"));
     }
-    let (engine, mut assumed) = engine(&setup, &args).await;
+    let (engine, mut assumed) = engine(&mut setup, &args).await;
     let mut shown = Vec::with_capacity(tasks.infos.len());
     let file = document::shown(&args.definition.file);
     let mut code = 0;
@@ -41,6 +41,9 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<u8, Failure> {
             out::note(&format!("denied {violation}"));
             code = OURS;
         }
+        if let more @ 1.. = checked.verdict.untold() {
+            out::note(&format!("denied {more} more of the same task"));
+        }
         shown.push(describe(&setup, info, &checked, &engine)?);
     }
     shown.iter().try_for_each(out::pretty)?;
@@ -49,7 +52,7 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<u8, Failure> {
 
 /// What is known of the engine: what `--api-version` says, what an engine says that answers, or what is assumed, with a
 /// line that says so.
-async fn engine(setup: &Setup, args: &ValidateArgs) -> (EngineFacts, Option<String>) {
+async fn engine(setup: &mut Setup, args: &ValidateArgs) -> (EngineFacts, Option<String>) {
     if let Some(api_version) = args.api_version {
         return (EngineFacts { api_version, ..facts_without_engine() }, None);
     }
@@ -109,5 +112,6 @@ fn policy(setup: &Setup, verdict: &Verdict) -> Value {
         "preset": setup.policy.base().name(),
         "allowed": violations.is_empty(),
         "violations": violations,
+        "more_violations": verdict.untold(),
     })
 }

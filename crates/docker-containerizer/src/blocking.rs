@@ -3,10 +3,10 @@
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Runs a call that normally takes microseconds and may hang with its file system, so that the other tasks of this
-/// thread go on elsewhere meanwhile.
+/// thread go on elsewhere meanwhile. Outside of a runtime it just runs.
 pub(crate) fn blocking<T>(call: impl FnOnce() -> T) -> T {
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::MultiThread => tokio::task::block_in_place(call),
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(call),
         _ => call(),
     }
 }

@@ -165,8 +165,9 @@ impl Containerizer {
     /// # Errors
     ///
     /// The engine does not tell what it is.
-    pub async fn new(engine: Engine, settings: Settings) -> Result<Self, EngineError> {
+    pub async fn new(engine: Engine, mut settings: Settings) -> Result<Self, EngineError> {
         let info = engine.info(engine.deadlines().info).await?;
+        Arc::make_mut(&mut settings.request.policy).set_default_runtime(&info.default_runtime);
         let facts = EngineFacts::from(&info);
         let host = Host { cpus: f64::from(info.ncpu), memory: info.mem_total };
         let tasks = TaskTracker::new();
@@ -180,7 +181,8 @@ impl Containerizer {
         &self.shared.engine
     }
 
-    /// Translates a task into the request that [`Containerizer::launch`] sends; sends nothing itself.
+    /// Translates a task into the request that [`Containerizer::launch`] sends; sends nothing itself. Blocks on the file
+    /// system where the policy constrains host paths or devices; the other tasks of a runtime's thread go on elsewhere.
     ///
     /// # Errors
     ///
@@ -192,14 +194,15 @@ impl Containerizer {
         sandbox: &Path,
         overlay: &[EnvVar],
     ) -> Result<Request, FieldError> {
-        request::build(&RequestInput {
+        let input = RequestInput {
             task,
             labels,
             sandbox,
             overlay,
             settings: &self.shared.settings.request,
             engine: &self.facts,
-        })
+        };
+        blocking(|| request::build(&input))
     }
 
     /// Launches a container. Answers at once; the handle tells what becomes of it.

@@ -117,6 +117,8 @@ impl Driver {
         let launcher = Launcher {
             engine: &shared.engine,
             request: &request,
+            planned: &request,
+            policy: &shared.settings.request.policy,
             labels: &labels,
             pulls: &shared.pulls,
             credentials: &shared.settings.credentials,
@@ -147,6 +149,10 @@ impl Driver {
             Err(Unprepared::Killed(kill, phase)) => return self.destroyed(kill, phase).await,
         };
         self.use_image(image, &request);
+        // What is made for mounts is made as root.
+        if let Err(failure) = launcher.judge_again("mount") {
+            return self.never_ran(Event::Failed(failure), None).await;
+        }
         let read = match blocking(|| self.make_mount_points(&paths, &request, owner)) {
             Ok(read) => read,
             Err(failure) => return self.never_ran(Event::Failed(failure), None).await,

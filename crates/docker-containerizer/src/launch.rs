@@ -12,10 +12,12 @@ use docker_engine::{Engine, EngineError, ErrorKind, ImageDetails, Inspection};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::blocking::blocking;
 use crate::containerizer::Shared;
 use crate::credentials::CredentialSources;
 use crate::images::{PullListener, PullManager};
 use crate::labels::Labels;
+use crate::policy::Policy;
 use crate::request::{Connection, Request};
 use crate::termination::Failure;
 
@@ -33,6 +35,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Launcher<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) request: &'a Request,
+    /// The request as it was planned, without what files say, which the policy judges again.
+    pub(crate) planned: &'a Request,
+    pub(crate) policy: &'a Policy,
     pub(crate) labels: &'a Labels,
     pub(crate) pulls: &'a PullManager,
     pub(crate) credentials: &'a CredentialSources,
@@ -78,6 +83,7 @@ impl Launcher<'_> {
         let mut image = None;
         let since = Instant::now();
         for attempt in 1.. {
+            self.judge_again("create")?;
             let deadline = self.engine.deadlines().create;
             let error = match self.engine.create(&self.request.name, &self.request.body, deadline).await {
                 Ok(created) => {
@@ -119,6 +125,12 @@ impl Launcher<'_> {
             self.pause().await;
         }
         Err(Failure::new("create", "gave up"))
+    }
+
+    /// Asks the host policy once more, as late as can be: what a host path leads to may have changed.
+    pub(crate) fn judge_again(&self, step: &'static str) -> Result<(), Failure> {
+        blocking(|| self.planned.judge_again(self.policy))
+            .map_err(|error| Failure::new(step, crate::chain(&error)).exit_code(125))
     }
 
     /// Connects the created container to the networks that its create could not name.
@@ -178,6 +190,8 @@ impl Launcher<'_> {
     pub(crate) async fn start(&self, id: &str) -> Result<(), Failure> {
         let since = Instant::now();
         for attempt in 1.. {
+            // The engine follows the paths of mounts once more as it starts the container.
+            self.judge_again("start")?;
             let error = match self.engine.start(id, self.engine.deadlines().start).await {
                 Ok(_) => return Ok(()),
                 Err(error) => error,

@@ -45,6 +45,8 @@ pub struct EngineInfo {
     pub storage_driver: String,
     /// The log driver of containers that name none.
     pub default_log_driver: String,
+    /// The runtime of containers that name none; empty where the engine does not say.
+    pub default_runtime: String,
     /// Whether containers survive the daemon.
     pub live_restore: bool,
     /// The operating system, `linux`.
@@ -88,6 +90,7 @@ impl Engine {
             cgroup_driver: info.cgroup_driver,
             storage_driver: info.driver,
             default_log_driver: info.logging_driver,
+            default_runtime: info.default_runtime,
             live_restore: info.live_restore_enabled,
             os: info.os_type,
             arch: info.architecture,
@@ -118,6 +121,8 @@ struct Wire {
     driver: String,
     #[serde(deserialize_with = "nullable")]
     logging_driver: String,
+    #[serde(deserialize_with = "nullable")]
+    default_runtime: String,
     #[serde(deserialize_with = "nullable")]
     live_restore_enabled: bool,
     #[serde(rename = "OSType", deserialize_with = "nullable")]

@@ -150,8 +150,14 @@ fn mounts(client: &mut Value, ours: &mut Value, context: &Context) -> bool {
             if let Some(name) = mount.pointer("/VolumeOptions/DriverConfig/Name") {
                 driver = Some(name.clone());
             }
-            let mode = if mount["ReadOnly"] == json!(true) { ":ro" } else { "" };
-            moved.push(json!(format!("{}:{target}{mode}", text("Source"))));
+            let modes = [
+                if mount["ReadOnly"] == json!(true) { "ro" } else { "" },
+                mount.pointer("/BindOptions/Propagation").and_then(Value::as_str).unwrap_or_default(),
+                text("Consistency"),
+            ];
+            let modes: Vec<_> = modes.into_iter().filter(|mode| !mode.is_empty()).collect();
+            let modes = if modes.is_empty() { String::new() } else { format!(":{}", modes.join(",")) };
+            moved.push(json!(format!("{}:{target}{modes}", text("Source"))));
             false
         });
         if mounts.is_empty() {
@@ -335,6 +341,10 @@ mod tests {
     #[case::a_volume_that_became_writable(
         json!({ "HostConfig": { "Binds": ["/s/a:/v:ro"] } }),
         json!({ "HostConfig": { "Mounts": [{ "Type": "bind", "Source": "/s/a", "Target": "/v" }] } })
+    )]
+    #[case::a_propagation_that_is_lost(
+        json!({ "HostConfig": { "Binds": ["/s/a:/b:rslave"] } }),
+        json!({ "HostConfig": { "Mounts": [{ "Type": "bind", "Source": "/s/a", "Target": "/b" }] } })
     )]
     #[case::a_network_of_the_users(
         json!({ "HostConfig": { "NetworkMode": "a" }, "NetworkingConfig": { "EndpointsConfig": { "a": {}, "b": {} } } }),

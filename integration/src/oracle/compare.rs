@@ -5,8 +5,9 @@ use std::fmt;
 use serde_json::Value;
 
 /// Fields in which a zero or an empty list says something else than no value: the client's own type for them is a
-/// pointer, or the engine asks whether the list is there.
-const ZERO_SAYS_SOMETHING: [&str; 9] = [
+/// pointer, or the engine asks whether the list is there, or it sends the zero always. A star stands for the items of a
+/// list.
+const ZERO_SAYS_SOMETHING: [&str; 17] = [
     "/StopTimeout",
     "/Cmd",
     "/Entrypoint",
@@ -16,6 +17,14 @@ const ZERO_SAYS_SOMETHING: [&str; 9] = [
     "/HostConfig/OomKillDisable",
     "/HostConfig/MaskedPaths",
     "/HostConfig/ReadonlyPaths",
+    "/HostConfig/DeviceRequests/*/Count",
+    "/HostConfig/Ulimits/*/Soft",
+    "/HostConfig/Ulimits/*/Hard",
+    "/HostConfig/BlkioWeightDevice/*/Weight",
+    "/HostConfig/BlkioDeviceReadBps/*/Rate",
+    "/HostConfig/BlkioDeviceWriteBps/*/Rate",
+    "/HostConfig/BlkioDeviceReadIOps/*/Rate",
+    "/HostConfig/BlkioDeviceWriteIOps/*/Rate",
 ];
 
 /// One field in which two documents differ.
@@ -50,7 +59,7 @@ fn drop_below(value: &mut Value, at: &str) {
             !value.is_null()
                 && (is_data(&at) || ZERO_SAYS_SOMETHING.contains(&at.as_str()) || !is_zero(value))
         }),
-        Value::Array(items) => items.iter_mut().for_each(|item| drop_below(item, at)),
+        Value::Array(items) => items.iter_mut().for_each(|item| drop_below(item, &format!("{at}/*"))),
         _ => {}
     }
 }
@@ -117,12 +126,14 @@ mod tests {
     fn what_says_nothing_is_dropped_and_what_says_zero_stays() {
         let mut body = json!({
             "Hostname": "", "Env": null, "StopTimeout": 0, "Cmd": [], "Tty": false, "Labels": { "a": "" },
-            "HostConfig": { "Memory": 0, "Init": false, "MaskedPaths": [], "Devices": [{ "PathOnHost": "/x", "Other": "" }] },
+            "HostConfig": { "Memory": 0, "Init": false, "MaskedPaths": [], "Devices": [{ "PathOnHost": "/x", "Other": "" }],
+                "DeviceRequests": [{ "Count": 0, "Driver": "" }], "Ulimits": [{ "Name": "core", "Soft": 0, "Hard": 0 }] },
         });
         drop_unsaid(&mut body);
         let expected = json!({
             "StopTimeout": 0, "Cmd": [], "Labels": { "a": "" },
-            "HostConfig": { "Init": false, "MaskedPaths": [], "Devices": [{ "PathOnHost": "/x" }] },
+            "HostConfig": { "Init": false, "MaskedPaths": [], "Devices": [{ "PathOnHost": "/x" }],
+                "DeviceRequests": [{ "Count": 0 }], "Ulimits": [{ "Name": "core", "Soft": 0, "Hard": 0 }] },
         });
         assert_eq!(body, expected);
     }

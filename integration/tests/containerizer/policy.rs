@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use docker_containerizer::policy::{HostPlaces, Policy, load};
-use integration::supervised::{Net, Options, Supervised, Task};
-use integration::{TestEngine, require_engine};
+use integration::supervised::{Net, Options, PATIENCE, Supervised, Task};
+use integration::{Fault, FaultProxy, Rule, TestEngine, eventually, require_engine};
+use mesos_proto::v1::TaskState;
 use mesos_proto::v1::volume::Mode;
+use rstest::rstest;
 
 use crate::network::has_bridge;
 
@@ -79,5 +81,57 @@ async fn what_the_policy_allows_runs_and_mounts_the_real_path() -> Result<()> {
     task.terminal().await?;
     let sentence = agent.refusal(&Task::shell("true").network(Net::Bridge).mount(link, "/data", Mode::Rw))?;
     assert!(sentence.contains("(rule host_paths)"), "{sentence}");
+    agent.end().await
+}
+
+/// Between the plan and the create of a task there may be a pull of an hour. Somebody who changes what a path leads to
+/// meanwhile gets nothing mounted by it, whichever call of the engine is slow.
+#[rstest]
+#[case::a_slow_pull("GET", "/images/*", "there")]
+#[case::a_slow_pull_and_a_missing_path("GET", "/images/*", "missing")]
+#[case::a_slow_create("POST", "/containers/create", "there")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_swapped_after_the_plan_is_not_mounted(
+    #[case] method: &str,
+    #[case] call: &str,
+    #[case] path: &str,
+) -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let host = tempfile::tempdir()?;
+    let root = host.path().canonicalize()?;
+    for directory in ["share/there", "secret"] {
+        std::fs::create_dir_all(root.join(directory))?;
+    }
+    std::fs::write(root.join("secret/file"), "secret\n")?;
+    let file = root.join("policy.toml");
+    let share = root.join("share");
+    std::fs::write(&file, format!("preset = \"strict\"\nhost_paths = [\"{}:ro\"]\n", share.display()))?;
+    let proxy = FaultProxy::start(engine.socket()).await?;
+    let options = Options {
+        policy: policy(file.to_str().context("a path in UTF-8")?, &engine)?,
+        ..Options::through(proxy.socket())
+    };
+    let agent = Supervised::with(&engine, options).await?;
+    let held = proxy.add(Rule::new(method, call, Fault::Hang));
+    let mounted = share.join(path);
+    let task = Task::shell("cat /data/file").network(Net::None).mount(
+        mounted.to_str().context("a path in UTF-8")?,
+        "/data",
+        Mode::Ro,
+    );
+    let mut task = agent.launch(&task)?;
+    eventually("the call that is held back", PATIENCE, async || Ok((proxy.hits(held) > 0).then_some(())))
+        .await?;
+    if mounted.exists() {
+        std::fs::remove_dir(&mounted)?;
+    }
+    std::os::unix::fs::symlink("../secret", &mounted)?;
+    proxy.remove(held);
+    let end = task.terminal().await?;
+    assert_eq!(end.outcome.state, TaskState::TaskFailed);
+    assert!(end.outcome.message.contains("host_paths"), "{}", end.outcome.message);
+    let started = proxy.requests().iter().any(|request| request.target.contains("/start"));
+    assert!(!started, "nothing was started with it");
+    assert!(!agent.containerizer().containers().contains(&task.container_id()));
     agent.end().await
 }

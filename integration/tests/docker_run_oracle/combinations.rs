@@ -225,10 +225,14 @@ async fn combinations_become_what_the_client_makes_of_them() -> Result<()> {
         match newest {
             Some((_, Verdict::Same(_))) => same += 1,
             None | Some((_, Verdict::BothRefuse)) => {}
-            Some((_, Verdict::OnlyWeRefuse(_))) if has_meant(case, meant::Kind::WeRefuse) => {}
+            Some((_, Verdict::OnlyWeRefuse(sentence))) if meant::is_why_we_refuse(case, &sentence) => {}
             // It is too new for the engine, or has dropped an option.
             Some((_, Verdict::OnlyClientRefuses(_))) if is_as_older => same += 1,
-            Some((_, Verdict::OnlyClientRefuses(_))) if has_meant(case, meant::Kind::WeTake) => {}
+            Some((version, Verdict::OnlyClientRefuses(sentence))) => {
+                if let Some(objection) = meant::objection(&workshop, case, &sentence, &asked.ours)? {
+                    wrong.push(format!("{}: docker {version}: {objection}", case.label));
+                }
+            }
             Some((version, verdict)) => wrong.push(format!("{}: docker {version}: {verdict:?}", case.label)),
         }
     }
@@ -245,13 +249,4 @@ async fn combinations_become_what_the_client_makes_of_them() -> Result<()> {
     let unused: Vec<_> = ALLOWED.iter().filter(|allowed| !used.contains(allowed.name)).collect();
     assert!(unused.is_empty(), "nothing needs these any more: {unused:?}");
     Ok(())
-}
-
-/// Tells whether a case has a value, or options together, that the list of what is meant has.
-fn has_meant(case: &Case, kind: meant::Kind) -> bool {
-    let docker = case.task.info().container.iter().flat_map(|container| &container.docker);
-    let parameters: Vec<_> = docker.flat_map(|docker| &docker.parameters).collect();
-    let names = |option: &&str| parameters.iter().any(|parameter| parameter.key == *option);
-    parameters.iter().any(|parameter| meant::find(&parameter.key, &parameter.value, case.api, kind).is_some())
-        || (kind == meant::Kind::WeRefuse && meant::CONFLICTS.iter().any(|both| both.iter().all(names)))
 }

@@ -447,7 +447,12 @@ const VOLUMES: &[&str] = &[
     "/a:/b:rw,z",
     "/a:/b:rslave",
     "./x:/b",
+    "./x:/b:ro,rslave",
+    "./x:/b:z",
+    "./x:/b:ro,Z,rshared",
+    "./x:/b:cached",
     ".:/b",
+    ".:/b:z",
     "../x:/b:ro",
     "oracle-vol:/b:nocopy",
     "/a:/b:ro,Z,rshared",
@@ -456,4 +461,15 @@ const VOLUMES: &[&str] = &[
     "oracle-vol:/b:volume-nocopy",
 ];
 
-const NO_VOLUMES: &[&str] = &["", "/a:/b:c:d", ":/b", "/a:"];
+const NO_VOLUMES: &[&str] = &[
+    "",
+    "/a:/b:c:d",
+    ":/b",
+    "/a:",
+    "./x:/b:nocopy",
+    "./x:/b:ro,rw",
+    "./x:/b:z,Z",
+    "./x:/b:rslave,rshared",
+    "./x:/b:foo",
+    "./x:/b:ro,",
+];

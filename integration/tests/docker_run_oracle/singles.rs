@@ -72,7 +72,7 @@ async fn each_value_becomes_what_the_client_makes_of_it() -> Result<()> {
         if asked.outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Sent { .. })) {
             taken.insert((single.sample.option, single.value));
         }
-        match settle(single, asked) {
+        match settle(&workshop, single, asked)? {
             Ok(Settled::AsTheClient) => {}
             Ok(Settled::Meant(at)) => {
                 used.insert(at);
@@ -106,13 +106,14 @@ enum Settled {
     Meant(usize),
 }
 
-fn settle(single: &Single, asked: &Asked) -> Result<Settled, String> {
+/// The inner error is a sentence on what is wrong.
+fn settle(workshop: &Workshop, single: &Single, asked: &Asked) -> Result<Result<Settled, String>> {
     let mut verdicts = asked.verdicts(&single.case).into_iter();
-    let Some((version, first)) = verdicts.next() else { return Ok(Settled::AsTheClient) };
+    let Some((version, first)) = verdicts.next() else { return Ok(Ok(Settled::AsTheClient)) };
     let older: Vec<_> = verdicts.collect();
     let meant =
         |kind| meant::find(single.sample.option, single.value, single.case.api, kind).map(Settled::Meant);
-    match first {
+    Ok(match first {
         Verdict::Same(_) => Ok(Settled::AsTheClient),
         Verdict::BothRefuse => {
             // An older client that took it would be a reason to take it.
@@ -128,14 +129,19 @@ fn settle(single: &Single, asked: &Asked) -> Result<Settled, String> {
         Verdict::OnlyWeRefuse(sentence) => meant(meant::Kind::WeRefuse)
             .ok_or_else(|| format!("docker {version} takes it, and we refuse it: {sentence}")),
         Verdict::OnlyClientRefuses(sentence) => {
-            if older.iter().any(|(_, verdict)| matches!(verdict, Verdict::Same(_))) {
-                return Ok(Settled::AsTheClient);
+            let is_as_older = older.iter().any(|(_, verdict)| matches!(verdict, Verdict::Same(_)));
+            match meant(meant::Kind::WeTake) {
+                None if is_as_older => Ok(Settled::AsTheClient),
+                None => Err(format!("docker {version} refuses it, and we take it: {sentence}")),
+                // Whether an older client is here or not, what we send is looked at.
+                Some(settled) => {
+                    let objection = meant::objection(workshop, &single.case, &sentence, &asked.ours)?;
+                    objection.map_or(Ok(settled), Err)
+                }
             }
-            meant(meant::Kind::WeTake)
-                .ok_or_else(|| format!("docker {version} refuses it, and we take it: {sentence}"))
         }
         Verdict::Differ(fields) => Err(format!("docker {version}: {fields}")),
-    }
+    })
 }
 
 /// A new option of a new client fails here until it has a row in the table of samples, and with it one in ours.
@@ -202,7 +208,7 @@ async fn what_an_engine_is_too_old_for_names_the_version() -> Result<()> {
     let workshop = Workshop::open().await?;
     let sent = meant::MEANT.iter().filter_map(|meant| match meant.why {
         Why::Since(minor) => Some((meant.option, meant.value, minor)),
-        Why::EngineRefuses | Why::Because(_) => None,
+        Why::EngineRefuses | Why::Below(_) | Why::Because(_) => None,
     });
     let refused = [("annotation", "a=b", 43), ("health-start-interval", "1s", 44)];
     for (option, value, minor) in refused.into_iter().chain(sent) {

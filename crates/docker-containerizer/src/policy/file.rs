@@ -3,7 +3,6 @@
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::de::{Error as _, MapAccess, Visitor};
@@ -14,7 +13,7 @@ use super::judge::Policy;
 use super::paths::HostPlaces;
 use super::prefixes::{self, PrefixError};
 use super::rule::{Form, Preset, Rule};
-use super::rules::privileges::capability;
+use super::rules::privileges::{capability, security_option};
 use super::setting::Setting;
 
 /// The key that names the preset to start from.
@@ -41,7 +40,7 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        why: &'static str,
+        why: String,
     },
     /// It is neither TOML nor JSON.
     #[error("the policy is not {form}: {why}")]
@@ -89,7 +88,7 @@ fn did_you_mean(nearest: Option<&str>) -> String {
 ///
 /// # Errors
 ///
-/// A file that cannot be read or that everybody may write to, a form, key or value that is none, and a host path that
+/// A file that cannot be read or that others may change, a form, key or value that is none, and a host path that
 /// tasks or users can change.
 pub fn load(flag: &str, mut places: HostPlaces) -> Result<Policy, LoadError> {
     if let Some(preset) = Preset::of(flag) {
@@ -103,18 +102,31 @@ pub fn load(flag: &str, mut places: HostPlaces) -> Result<Policy, LoadError> {
 
 fn read(path: &Path) -> Result<String, LoadError> {
     let fail = |source| LoadError::Read { path: path.to_path_buf(), source };
-    let metadata = fs::metadata(path).map_err(fail)?;
-    let refuse = |why| Err(LoadError::File { path: path.to_path_buf(), why });
+    let refuse = |why: String| Err(LoadError::File { path: path.to_path_buf(), why });
+    let real = fs::canonicalize(path).map_err(fail)?;
+    let metadata = fs::metadata(&real).map_err(fail)?;
     if !metadata.is_file() {
-        return refuse("it is not a regular file");
+        return refuse("it is not a regular file".into());
     }
     if metadata.len() > LARGEST_FILE {
-        return refuse("it is larger than 1 MiB");
+        return refuse("it is larger than 1 MiB".into());
     }
-    if metadata.mode() & 0o002 != 0 {
-        return refuse("everybody can write to it (hint: chmod o-w)");
+    // The name too: it may be a link.
+    let absolute = std::path::absolute(path).map_err(fail)?;
+    let named = absolute.parent().zip(absolute.file_name());
+    let named =
+        named.map(|(parent, name)| Ok(fs::canonicalize(parent)?.join(name))).transpose().map_err(fail)?;
+    let trusted = [0, rustix::process::geteuid().as_raw()];
+    for place in [Some(real.clone()), named].into_iter().flatten() {
+        if let Some((at, why)) = prefixes::first_unsafe(&place, &trusted).map_err(fail)? {
+            return refuse(format!(
+                "{} {why}, who could change the policy (hint: the file and each directory above it must belong to \
+                 root, or to the user who starts this, and nobody else may write to them)",
+                at.display()
+            ));
+        }
     }
-    fs::read_to_string(path).map_err(fail)
+    fs::read_to_string(&real).map_err(fail)
 }
 
 /// Reads a policy's text. Looks at the host paths that it allows.
@@ -147,6 +159,8 @@ pub(super) fn parse(text: &str, places: HostPlaces) -> Result<Policy, LoadError>
                         .map_err(|source| LoadError::Prefix { entry: entry.clone(), source })
                 })
                 .collect::<Result<_, _>>()?;
+            prefixes::check_together(&policy.host_paths)
+                .map_err(|(at, source)| LoadError::Prefix { entry: entries[at].clone(), source })?;
         }
         policy.set(rule, setting);
     }
@@ -226,6 +240,9 @@ fn setting(rule: Rule, value: &Value) -> Result<Setting, LoadError> {
             }
             if rule == Rule::Capabilities {
                 texts = texts.iter().map(|text| capability(text)).collect();
+            }
+            if rule == Rule::SecurityOptions {
+                texts = texts.iter().map(|text| security_option(text)).collect();
             }
             Ok(Setting::Only(texts))
         }

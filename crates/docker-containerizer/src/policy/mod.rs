@@ -32,7 +32,7 @@ mod setting;
 mod verdict;
 
 pub use file::{LoadError, load};
-pub use judge::{Policy, Situation};
+pub use judge::{Booked, Policy, Situation};
 pub use page::rules_table;
 pub use paths::HostPlaces;
 pub use prefixes::PrefixError;

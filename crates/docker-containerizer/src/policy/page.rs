@@ -70,8 +70,9 @@ mod tests {
                 .replace("/srv/", "/usr/")
                 .replace("/usr/data", "/usr/bin")
                 .replace("/usr/share/ca", "/usr");
-            super::super::file::parse(&policy, Default::default())
+            let policy = super::super::file::parse(&policy, Default::default())
                 .unwrap_or_else(|error| panic!("{error}: {policy}"));
+            assert_eq!(policy.caution(), None, "an example is a boundary");
             read += 1;
         }
         assert!(read >= 3, "{read}");

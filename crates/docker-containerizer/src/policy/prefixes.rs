@@ -1,7 +1,7 @@
 //! The host paths that a policy file allows, checked when it is loaded: none that a task, or a user of the host other
 //! than root, can change the meaning of.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,10 @@ use mesos_types::Access;
 
 use super::paths::HostPlaces;
 
-/// A host path that may be mounted, with all below it.
+/// The user who may change what tasks mount.
+const ROOT: u32 = 0;
+
+/// A host path that may be mounted: with all below it for reading, and alone where a task may write to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AllowedPath {
     /// Where it is, with links resolved.
@@ -59,6 +62,31 @@ pub enum PrefixError {
         /// What is wrong with it.
         why: String,
     },
+    /// Tasks can change what it is, through another entry.
+    #[error(
+        "{path} is in {within}, where the policy lets tasks write, so a task can put another thing in its place (hint: \
+         allow {within} with :ro, or only one of them)"
+    )]
+    Overlap {
+        /// The path.
+        path: PathBuf,
+        /// The entry that holds it.
+        within: PathBuf,
+    },
+}
+
+/// Who may change a file or directory, as far as its mode tells.
+#[derive(Debug, Clone, Copy)]
+struct Writers {
+    owner: u32,
+    group: u32,
+    mode: u32,
+}
+
+impl From<&Metadata> for Writers {
+    fn from(metadata: &Metadata) -> Self {
+        Self { owner: metadata.uid(), group: metadata.gid(), mode: metadata.mode() }
+    }
 }
 
 /// Reads an entry of `host_paths`, and looks at it and at all above it.
@@ -83,26 +111,64 @@ pub(super) fn check(entry: &str, places: &HostPlaces) -> Result<AllowedPath, Pre
     if work_dir.is_absolute() && path.starts_with(&work_dir) {
         return Err(PrefixError::WorkDir { path, work_dir });
     }
-    for at in path.ancestors() {
-        let metadata = fs::symlink_metadata(at).map_err(|error| missing(at, error))?;
-        if let Some(why) = unsafe_because(metadata.uid(), metadata.gid(), metadata.mode()) {
-            return Err(PrefixError::Writable { path: path.clone(), at: at.to_path_buf(), why });
-        }
+    match first_unsafe(&path, &[ROOT]).map_err(|error| missing(&path, error))? {
+        Some((at, why)) => Err(PrefixError::Writable { path, at, why }),
+        None => Ok(AllowedPath { path, access }),
     }
-    Ok(AllowedPath { path, access })
 }
 
-/// What lets somebody other than root change what is in a directory, or a file. With the sticky bit others can add to
-/// it, and change nothing that is root's.
-fn unsafe_because(owner: u32, group: u32, mode: u32) -> Option<String> {
+/// Refuses entries of which a task that may write to one can change the other.
+///
+/// # Errors
+///
+/// The place of the inner one of two entries, where the outer one may be written to.
+pub(super) fn check_together(entries: &[AllowedPath]) -> Result<(), (usize, PrefixError)> {
+    for (at, inner) in entries.iter().enumerate() {
+        let outer = entries.iter().enumerate().find(|&(other, outer)| {
+            other != at && outer.access == Access::ReadWrite && inner.path.starts_with(&outer.path)
+        });
+        if let Some((_, outer)) = outer {
+            let (path, within) = (inner.path.clone(), outer.path.clone());
+            return Err((at, PrefixError::Overlap { path, within }));
+        }
+    }
+    Ok(())
+}
+
+/// The first of a path that is there and all above it which somebody else than `trusted` can change, with the reason.
+///
+/// # Errors
+///
+/// One of them cannot be looked at.
+pub(super) fn first_unsafe(path: &Path, trusted: &[u32]) -> io::Result<Option<(PathBuf, String)>> {
+    let mut below = None;
+    for at in path.ancestors() {
+        let metadata = fs::symlink_metadata(at)?;
+        let writers = Writers::from(&metadata);
+        // The mode of a link says nothing; the directory that it is in does.
+        if !metadata.is_symlink()
+            && let Some(why) = unsafe_because(writers, trusted, below)
+        {
+            return Ok(Some((at.to_path_buf(), why)));
+        }
+        below = Some(writers.owner);
+    }
+    Ok(None)
+}
+
+/// What lets somebody else than `trusted` change a file, or what is in a directory. Of a directory with the sticky bit
+/// others can change nothing that is not theirs, so it is safe for `below`, the owner of what is in it and matters; it
+/// is not where that is missing, as others can make it.
+fn unsafe_because(writers: Writers, trusted: &[u32], below: Option<u32>) -> Option<String> {
     const GROUP_MAY_WRITE: u32 = 0o020;
     const ALL_MAY_WRITE: u32 = 0o002;
     const STICKY: u32 = 0o1000;
 
-    if owner != 0 {
+    let Writers { owner, group, mode } = writers;
+    if !trusted.contains(&owner) {
         return Some(format!("belongs to the user {owner}"));
     }
-    if mode & STICKY != 0 {
+    if mode & STICKY != 0 && below.is_some_and(|owner| trusted.contains(&owner)) {
         return None;
     }
     if mode & ALL_MAY_WRITE != 0 {
@@ -112,13 +178,24 @@ fn unsafe_because(owner: u32, group: u32, mode: u32) -> Option<String> {
 }
 
 /// The directory above `resolved` in which somebody other than root could put another thing in its place, with the
-/// reason. What is missing cannot be replaced by anybody who cannot write above it.
+/// reason. What is missing cannot be made by anybody who cannot write above it.
 pub(super) fn replaceable(resolved: &Path) -> Option<(PathBuf, String)> {
-    resolved.ancestors().skip(1).find_map(|at| {
-        let metadata = fs::symlink_metadata(at).ok()?;
-        let why = unsafe_because(metadata.uid(), metadata.gid(), metadata.mode())?;
-        Some((at.to_path_buf(), why))
-    })
+    let mut below = None;
+    for (depth, at) in resolved.ancestors().enumerate() {
+        let writers = match fs::symlink_metadata(at) {
+            Ok(metadata) => Writers::from(&metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Some((at.to_path_buf(), format!("cannot be looked at ({error})"))),
+        };
+        // What is mounted itself may be anybody's: who may write to it cannot put another in its place.
+        if depth > 0
+            && let Some(why) = unsafe_because(writers, &[ROOT], below)
+        {
+            return Some((at.to_path_buf(), why));
+        }
+        below = Some(writers.owner);
+    }
+    None
 }
 
 #[cfg(test)]
@@ -126,21 +203,52 @@ mod tests {
     use super::*;
 
     #[rstest::rstest]
-    #[case(0, 0, 0o755, true)]
-    #[case(0, 0, 0o775, true)]
-    #[case(0, 5, 0o755, true)]
-    #[case(0, 5, 0o775, false)]
-    #[case(0, 0, 0o777, false)]
-    #[case(0, 0, 0o1777, true)]
-    #[case(1000, 0, 0o755, false)]
-    #[case(1000, 0, 0o1777, false)]
+    #[case(0, 0, 0o755, None, true)]
+    #[case(0, 0, 0o775, None, true)]
+    #[case(0, 5, 0o755, None, true)]
+    #[case(0, 5, 0o775, Some(0), false)]
+    #[case(0, 0, 0o777, Some(0), false)]
+    #[case(1000, 0, 0o755, Some(0), false)]
+    #[case(1000, 0, 0o1777, Some(0), false)]
+    // The sticky bit keeps what is root's, and nothing else.
+    #[case(0, 0, 0o1777, Some(0), true)]
+    #[case(0, 5, 0o1775, Some(0), true)]
+    #[case(0, 0, 0o1777, Some(1000), false)]
+    #[case(0, 0, 0o1777, None, false)]
+    #[case(0, 5, 0o1775, None, false)]
+    #[case(0, 0, 0o1755, None, true)]
     fn only_root_may_change_it(
         #[case] owner: u32,
         #[case] group: u32,
         #[case] mode: u32,
+        #[case] below: Option<u32>,
         #[case] safe: bool,
     ) {
-        assert_eq!(unsafe_because(owner, group, mode).is_none(), safe);
+        assert_eq!(unsafe_because(Writers { owner, group, mode }, &[ROOT], below).is_none(), safe);
+    }
+
+    #[rstest::rstest]
+    #[case(&["/a", "/b"], None)]
+    #[case(&["/a:ro", "/a/b"], None)]
+    #[case(&["/a:ro", "/a/b:ro"], None)]
+    #[case(&["/a", "/ab"], None)]
+    #[case(&["/a", "/a/b:ro"], Some("/a/b"))]
+    #[case(&["/a/b", "/a"], Some("/a/b"))]
+    #[case(&["/a:ro", "/a"], Some("/a"))]
+    fn no_entry_is_where_tasks_may_write(#[case] entries: &[&str], #[case] expected: Option<&str>) {
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|entry| match entry.strip_suffix(":ro") {
+                Some(path) => AllowedPath { path: path.into(), access: Access::ReadOnly },
+                None => AllowedPath { path: entry.into(), access: Access::ReadWrite },
+            })
+            .collect();
+        let refused = match check_together(&entries) {
+            Ok(()) => None,
+            Err((_, PrefixError::Overlap { path, .. })) => Some(path),
+            Err((_, error)) => panic!("{error}"),
+        };
+        assert_eq!(refused, expected.map(PathBuf::from));
     }
 
     #[test]

@@ -101,6 +101,20 @@ const DEFAULT_CAPABILITIES: &[&str] = &[
     "SYS_CHROOT",
 ];
 
+/// What changes nothing but the form of a log, and its size, which has a rule of its own.
+const LOG_OPTIONS: &[&str] = &[
+    "max-size",
+    "max-file",
+    "compress",
+    "mode",
+    "max-buffer-size",
+    "tag",
+    "labels",
+    "labels-regex",
+    "env",
+    "env-regex",
+];
+
 rules! {
     /// Privileged containers.
     Privileged = "privileged", Form::Flag, Says::Only(&[]);
@@ -118,13 +132,13 @@ rules! {
     Links = "links", Form::Flag, Says::Only(&[]);
     /// Host ports that may be published.
     Ports = "ports", Form::Grant, Says::Resources;
-    /// Host paths that may be mounted, with all below them.
+    /// Host paths that may be mounted: alone, or with `:ro` with all below them.
     HostPaths = "host_paths", Form::Paths, Says::Only(&[]);
     /// Host paths that are the host's own, even where `host_paths` holds them.
     ProtectedPaths = "protected_paths", Form::Flag, Says::Only(&[]);
     /// Mounts over `/proc`, `/sys` and `/dev` of the container.
     SystemTargets = "system_targets", Form::Flag, Says::Only(&[]);
-    /// The kinds of mounts.
+    /// The kinds of mounts, by whatever option; the sandbox is always mounted.
     MountTypes = "mount_types", Form::Words(MOUNT_TYPES), Says::Only(&["bind", "volume", "tmpfs"]);
     /// How mounts are propagated.
     MountPropagation = "mount_propagation", Form::Words(PROPAGATION),
@@ -153,14 +167,21 @@ rules! {
     /// Other masked and read-only paths of `/proc` and `/sys` than the engine's own.
     SystemPaths = "system_paths", Form::Flag, Says::Only(&[]);
     /// Kernel parameters, by name.
-    Sysctls = "sysctls", Form::List, Says::Only(&["net.*"]);
+    Sysctls = "sysctls", Form::List,
+        Says::Only(&["net.*", "kernel.shm*", "kernel.msg*", "kernel.sem", "fs.mqueue.*"]);
     /// Parents of the container's cgroup.
     CgroupParents = "cgroup_parents", Form::List, Says::Only(&[]);
-    /// Log drivers other than the one that the agent is told.
+    /// Log drivers other than the one that the agent is told, or the engine's default.
     LogDrivers = "log_drivers", Form::List, Says::Only(&["local", "json-file", "journald", "none"]);
+    /// Options of the log driver, by name.
+    LogOptions = "log_options", Form::List, Says::Only(LOG_OPTIONS);
+    /// How much the engine's log files (`local`, `json-file`) may hold; `"resources"` is what the agent's flags say.
+    LogSize = "log_size", Form::Grant, Says::Resources;
     /// Options of the storage driver, by name.
     StorageOptions = "storage_options", Form::List, Says::Only(&["size"]);
-    /// Being spared by the kernel when memory runs out, and real-time CPU.
+    /// Memory, swap and CPU of a task; `"resources"` is no more than it was given.
+    Shares = "shares", Form::Grant, Says::Resources;
+    /// Being spared by the kernel when memory runs out, and real-time or raised CPU priority.
     Precedence = "precedence", Form::Flag, Says::Only(&[]);
 }
 

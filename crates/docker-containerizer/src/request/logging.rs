@@ -18,7 +18,7 @@ const READABLE: [&str; 3] = ["local", "json-file", "journald"];
 const UNSAID_SIZE: u64 = 10 << 20;
 
 /// The log that the engine keeps of a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EngineLog {
     /// The driver (`--docker_log_driver`).
     pub driver: String,
@@ -65,11 +65,11 @@ pub(crate) fn output_of(driver: &str, tty: bool) -> Output {
 
 /// The size at which the engine begins a new file, in bytes, from the driver's option of that name.
 pub(crate) fn file_size(max_size: Option<&str>) -> u64 {
-    max_size.and_then(parse_size).unwrap_or(UNSAID_SIZE)
+    max_size.and_then(log_size).unwrap_or(UNSAID_SIZE)
 }
 
 /// Reads a size as the engine's drivers do: a number and perhaps a unit in powers of 1024.
-fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn log_size(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..end].parse().ok()?;

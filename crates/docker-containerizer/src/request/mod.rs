@@ -25,7 +25,7 @@ use sandbox::Sandbox;
 use crate::credentials::ProxyVariables;
 use crate::labels::Labels;
 use crate::names::container_name;
-use crate::policy::{Policy, Situation, Verdict, check_always};
+use crate::policy::{Booked, Policy, Situation, Verdict, check_always};
 
 pub use dns::{DefaultDns, Dns};
 pub use logging::EngineLog;
@@ -35,7 +35,7 @@ pub use volumes::MountPoint;
 
 use parameters::FileParameter;
 
-pub(crate) use logging::{file_size, output_of};
+pub(crate) use logging::{file_size, log_size, output_of};
 pub(crate) use resources::update;
 
 /// The first version in which a container's terminal has the size that its create says.
@@ -127,6 +127,8 @@ pub struct Request {
     pub notices: Vec<Notice>,
     /// The files to be read into it when the sandbox is ready.
     files: Vec<FileParameter>,
+    /// What it was judged with.
+    situation: Situation,
 }
 
 /// How a container's output is read.
@@ -183,19 +185,25 @@ pub fn draft(input: &RequestInput<'_>) -> Result<(Request, Verdict), FieldError>
     dns::apply(&mut body.host_config, input);
     logging::apply(&mut body.host_config, input);
     command::apply(&mut body, &input.task.command);
+    let booked = Booked::of(&body.host_config);
     let context = parameters::Context { api: input.engine.api_version, sandbox: input.sandbox };
     let outcome = parameters::apply(&mut body, &container.parameters, context)?;
     mount_points.extend(outcome.mount_points);
     let connections = network::split(&mut body, input.engine.api_version);
     check_always(&body, input.labels)?;
     let sources: Vec<_> = body.host_config.mounts.iter().map(|mount| mount.source.clone()).collect();
+    let below_sandbox = mount_points.iter().filter_map(|point| match point {
+        MountPoint::Sandbox(below) => Some(input.sandbox.join(below.to_string())),
+        MountPoint::Host(_) => None,
+    });
     let situation = Situation {
-        resources: &input.task.resources,
-        work_dir: &input.labels.work_dir,
-        sandbox: input.sandbox,
-        data_root: &input.engine.data_root,
-        mount_points: &mount_points,
-        log_driver: &input.settings.engine_log.driver,
+        resources: input.task.resources.clone(),
+        booked,
+        work_dir: input.labels.work_dir.clone(),
+        own_places: [input.sandbox.to_path_buf()].into_iter().chain(below_sandbox).collect(),
+        data_root: input.engine.data_root.clone(),
+        log: input.settings.engine_log.clone(),
+        default_log_driver: input.engine.default_log_driver.clone(),
     };
     let verdict = input.settings.policy.judge(&mut body, &connections, &situation);
     // What is made for a mount is what will be mounted.
@@ -216,10 +224,27 @@ pub fn draft(input: &RequestInput<'_>) -> Result<(Request, Verdict), FieldError>
         notices.push(Notice::new("container.tty_info.window_size", what));
     }
     let files = outcome.files;
-    Ok((Request { name, image, body, connections, mount_points, output, notices, files }, verdict))
+    Ok((Request { name, image, body, connections, mount_points, output, notices, files, situation }, verdict))
 }
 
 impl Request {
+    /// Judges the request once more, as it is about to be sent: since it was planned an image may have been pulled for an
+    /// hour, and its host paths may lead elsewhere now. To be asked of the request as it was planned, before
+    /// [`Request::with_files`]. Blocks on the file system, where host paths or devices are constrained.
+    ///
+    /// # Errors
+    ///
+    /// What the policy does not allow any more, or that a path leads elsewhere than it did.
+    pub fn judge_again(&self, policy: &Policy) -> Result<(), FieldError> {
+        let mut body = self.body.clone();
+        policy.judge(&mut body, &self.connections, &self.situation).into_result()?;
+        if body == self.body {
+            return Ok(());
+        }
+        Err(FieldError::new("HostConfig", "a host path leads elsewhere than when the host policy allowed it")
+            .hint("something changed it since the task came; launch the task again if that was meant"))
+    }
+
     /// The request with the files that parameters name read into it; `None` if they name none. Blocks on the file
     /// system.
     ///

@@ -333,3 +333,24 @@ fn isolation_is_set_before_the_parameters() {
     // The image's user by default, and a size that the engine does not take is said.
     assert_eq!(request(&task).unwrap().body.user, "");
 }
+
+#[test]
+fn a_parameter_takes_a_capability_of_linux_info_away() {
+    use v1::capability_info::Capability;
+
+    let with = |key: &str, value: &str| {
+        let task = task(|info| {
+            let container = info.container.as_mut().unwrap();
+            let capabilities = vec![Capability::NetRaw.into(), Capability::Chown.into()];
+            container.linux_info = Some(v1::LinuxInfo {
+                effective_capabilities: Some(v1::CapabilityInfo { capabilities }),
+                ..Default::default()
+            });
+            container.docker.as_mut().unwrap().parameters =
+                vec![v1::Parameter { key: key.into(), value: value.into() }];
+        });
+        request(&task).map(|request| request.body.host_config.cap_add)
+    };
+    assert_eq!(with("cap-drop", "net_raw").unwrap(), ["CHOWN"]);
+    assert!(with("privileged", "true").unwrap_err().to_string().contains("container.linux_info"));
+}

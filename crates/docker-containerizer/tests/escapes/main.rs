@@ -1,14 +1,15 @@
 //! Ways out of a container, each as a whole task, and the rule of the strict preset that stops it. Each case is a task
 //! that the permissive preset takes, so it is the rule that stops it and nothing else. No engine is needed.
 
+mod file;
 mod host;
+mod kinds;
 mod parameters;
+mod paths;
 
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use docker_containerizer::policy::{Form, Policy, Rule, load};
-use docker_containerizer::request::MountPoint;
+use docker_containerizer::policy::{Form, Rule};
 use mesos_proto::v1;
 use v1::container_info::docker_info::Network;
 use v1::volume::source;
@@ -27,9 +28,14 @@ fn an_ordinary_task_is_allowed() {
         ("cap-add", "NET_BIND_SERVICE"),
         ("security-opt", "no-new-privileges"),
         ("ulimit", "nofile=1024"),
+        ("ulimit", "rtprio=0"),
+        ("ulimit", "nice=20"),
         ("tmpfs", "/tmp"),
         ("tmpfs", "/dev/shm"),
         ("sysctl", "net.core.somaxconn=1024"),
+        ("sysctl", "kernel.shmmax=1"),
+        ("sysctl", "fs.mqueue.msg_max=1"),
+        ("runtime", "runc"),
         ("volume", "/anonymous"),
         ("log-driver", "json-file"),
         ("label", "a=b"),
@@ -223,115 +229,6 @@ fn links_and_places_of_the_host_are_seen_through() {
     }
     let device = host.path("srv/devices/mem");
     assert_eq!(host.stopped_by(&with(&[("device", &device)])), [Rule::Devices]);
-}
-
-#[test]
-fn what_a_file_allows_is_mounted_by_its_real_path() {
-    let host = Host::new();
-    let data = host.path("srv/data");
-    symlink(&data, host.path("srv/link")).unwrap();
-    let colon = host.path("srv/data/a:b");
-    let policy =
-        || host.policy(&format!("preset = \"strict\"\nhost_paths = [{data:?}]\ndevices = [\"/dev/null\"]"));
-    let link = host.path("srv/link");
-    let mut info = with(&[
-        ("volume", &format!("{link}:/a:ro,rslave")),
-        ("volume", &format!("{link}/missing/dir:/b")),
-        ("mount", &format!("type=bind,source={link},target=/c")),
-        ("device", "/dev/../dev/null:/dev/zero:r"),
-    ]);
-    let mut volume =
-        v1::Volume { container_path: "/d".into(), host_path: Some(colon.clone()), ..Default::default() };
-    volume.set_mode(v1::volume::Mode::Rw);
-    volume.host_path = Some(format!("{link}/a:b"));
-    container(&mut info).volumes.push(volume);
-    let (request, verdict) = host.judged(policy(), &info);
-    assert_eq!(verdict.violations(), []);
-    let host_config = &request.body.host_config;
-    assert_eq!(host_config.binds, [format!("{data}:/a:ro,rslave"), format!("{data}/missing/dir:/b")]);
-    let binds: Vec<_> = host_config.mounts.iter().map(|mount| mount.source.as_str()).collect();
-    assert!(binds.contains(&data.as_str()) && binds.contains(&colon.as_str()), "{binds:?}");
-    assert_eq!(host_config.resources.devices[0].path_on_host, "/dev/null");
-    assert_eq!(host_config.resources.devices[0].path_in_container, "/dev/zero");
-    // What is made for the mount is what was judged.
-    assert!(request.mount_points.contains(&MountPoint::Host(colon)), "{:?}", request.mount_points);
-    // A link in what is allowed leads nowhere else.
-    for out in ["srv/data/usr", "srv/data/everything/usr", "srv/datafile"] {
-        let info = with(&[("volume", &format!("{}:/host", host.path(out)))]);
-        let (_, verdict) = host.judged(policy(), &info);
-        assert!(!verdict.violations().is_empty(), "{out}");
-    }
-    // A path that the engine cannot be told is not sent unresolved.
-    use std::os::unix::ffi::OsStringExt;
-    let strange = Path::new(&data).join(std::ffi::OsString::from_vec(b"\xff".to_vec()));
-    std::fs::create_dir(&strange).unwrap();
-    symlink(&strange, host.path("srv/data/strange")).unwrap();
-    let info = with(&[("volume", &format!("{data}/strange:/host"))]);
-    let (_, verdict) = host.judged(policy(), &info);
-    assert_eq!(verdict.violations()[0].rule, Rule::HostPaths);
-    // What is not constrained is sent as it was written.
-    let (request, _) = host.judged(Policy::default(), &with(&[("volume", &format!("{link}:/a"))]));
-    assert_eq!(request.body.host_config.binds, [format!("{link}:/a")]);
-}
-
-#[test]
-fn what_is_allowed_for_reading_is_not_written() {
-    let host = Host::new();
-    let data = host.path("srv/data");
-    let policy = || host.policy(&format!("preset = \"strict\"\nhost_paths = [\"{data}:ro\"]"));
-    for (mode, allowed) in [
-        (":ro", true),
-        (":ro,rslave", true),
-        ("", false),
-        (":rw", false),
-        (":rslave", false),
-        (":ro,Z", false),
-        (":z,ro", false),
-    ] {
-        let (_, verdict) = host.judged(policy(), &with(&[("volume", &format!("{data}:/a{mode}"))]));
-        assert_eq!(verdict.violations().is_empty(), allowed, "{mode}: {verdict:?}");
-    }
-}
-
-#[test]
-fn what_others_could_replace_is_not_mounted() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let host = Host::new();
-    let data = host.path("srv/data");
-    let policy = host.policy(&format!("preset = \"strict\"\nhost_paths = [{data:?}]"));
-    let open = format!("{data}/open");
-    std::fs::create_dir_all(format!("{open}/inner")).unwrap();
-    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
-    let judge = |path: &str| {
-        let info = with(&[("volume", &format!("{path}:/a"))]);
-        host.judged(policy.clone(), &info).1.violations().iter().map(|one| one.rule).collect::<Vec<_>>()
-    };
-    assert_eq!(judge(&open), []);
-    assert_eq!(judge(&format!("{open}/inner")), [Rule::HostPaths]);
-    // And it cannot be allowed by itself.
-    let file = host.path("policy");
-    std::fs::write(&file, format!("host_paths = [\"{open}\"]")).unwrap();
-    assert!(load(&file, host.places()).unwrap_err().to_string().contains("host_paths"));
-}
-
-#[test]
-fn gpus_and_ports_of_the_resources_are_the_tasks_own() {
-    let host = Host::new();
-    let mut info = with(&[("publish", "31000:80"), ("publish", "31001-31002:81-82/udp")]);
-    let range = |begin, end| v1::value::Range { begin, end };
-    let mut ports = v1::Resource {
-        name: "ports".into(),
-        ranges: Some(v1::value::Ranges { range: vec![range(31000, 31002)] }),
-        ..Default::default()
-    };
-    ports.set_type(v1::value::Type::Ranges);
-    info.resources = vec![ports, resource("gpus", 1.0)];
-    assert_eq!(host.stopped_by(&info), []);
-    docker(&mut info).parameters.push(v1::Parameter { key: "publish".into(), value: "31003:83".into() });
-    assert_eq!(host.stopped_by(&info), [Rule::Ports]);
-    docker(&mut info).parameters = vec![v1::Parameter { key: "gpus".into(), value: "1".into() }];
-    assert_eq!(host.stopped_by(&info), [Rule::DeviceRequests], "a second one, beside that of the resources");
 }
 
 #[test]

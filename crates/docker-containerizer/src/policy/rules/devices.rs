@@ -20,7 +20,7 @@ const GPU: &str = "gpu";
 pub(in crate::policy) fn judge(
     policy: &Policy,
     body: &mut CreateBody,
-    situation: &Situation<'_>,
+    situation: &Situation,
     verdict: &mut Verdict,
 ) {
     let resources = &mut body.host_config.resources;

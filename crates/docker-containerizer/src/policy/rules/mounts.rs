@@ -5,12 +5,10 @@ use std::path::{Component, Path, PathBuf};
 use docker_engine::CreateBody;
 use mesos_types::Access;
 
-use crate::policy::judge::{Policy, Situation};
-use crate::policy::paths::{protected, resolve};
-use crate::policy::prefixes::replaceable;
+use super::sources::Sources;
+use crate::policy::judge::Policy;
 use crate::policy::rule::Rule;
 use crate::policy::verdict::Verdict;
-use crate::request::MountPoint;
 
 /// The container's own views of the kernel.
 const SYSTEM_TARGETS: [&str; 3] = ["/proc", "/sys", "/dev"];
@@ -25,20 +23,20 @@ const RELABEL: [&str; 2] = ["z", "Z"];
 pub(in crate::policy) fn judge(
     policy: &Policy,
     body: &mut CreateBody,
-    situation: &Situation<'_>,
+    sources: &Sources<'_>,
     verdict: &mut Verdict,
 ) {
     for at in 0..body.host_config.binds.len() {
         let field = format!("HostConfig.Binds[{at}]");
-        if let Some(changed) = bind(policy, &field, &body.host_config.binds[at], situation, verdict) {
+        if let Some(changed) = bind(policy, &field, &body.host_config.binds[at], sources, verdict) {
             body.host_config.binds[at] = changed;
         }
     }
     for (at, mount) in body.host_config.mounts.iter_mut().enumerate() {
         let field = format!("HostConfig.Mounts[{at}]");
-        if !policy.allows(Rule::MountTypes, &mount.kind) {
-            let what = format!("a mount of type {:?}", mount.kind);
-            verdict.deny(Rule::MountTypes, format!("{field}.Type"), what, "use another type of mount");
+        // Every task has its sandbox.
+        if mount.kind != "bind" || !sources.is_own(&mount.source) {
+            kind(policy, &format!("{field}.Type"), &mount.kind, verdict);
         }
         target(policy, &format!("{field}.Target"), &mount.target, verdict);
         let mode = mount.bind_options.as_ref().map_or("", |options| options.propagation.as_str());
@@ -46,16 +44,28 @@ pub(in crate::policy) fn judge(
         if mount.kind == "bind" {
             let access = if mount.read_only { Access::ReadOnly } else { Access::ReadWrite };
             let field = format!("{field}.Source");
-            if let Some(resolved) = source(policy, &field, &mount.source, access, situation, verdict) {
+            if let Some(resolved) = sources.judge(&field, &mount.source, access, verdict) {
                 mount.source = resolved;
             }
         }
     }
     for path in body.host_config.tmpfs.keys() {
-        target(policy, &format!("HostConfig.Tmpfs[{path}]"), path, verdict);
+        let field = format!("HostConfig.Tmpfs[{path}]");
+        kind(policy, &field, "tmpfs", verdict);
+        target(policy, &field, path, verdict);
     }
     for path in body.volumes.keys() {
-        target(policy, &format!("Volumes[{path}]"), path, verdict);
+        let field = format!("Volumes[{path}]");
+        kind(policy, &field, "volume", verdict);
+        target(policy, &field, path, verdict);
+    }
+}
+
+/// Judges the type of a mount, by which every option is one.
+fn kind(policy: &Policy, field: &str, kind: &str, verdict: &mut Verdict) {
+    if !policy.allows(Rule::MountTypes, kind) {
+        let what = format!("a mount of type {kind:?}");
+        verdict.deny(Rule::MountTypes, field, what, "use another type of mount");
     }
 }
 
@@ -64,12 +74,13 @@ fn bind(
     policy: &Policy,
     field: &str,
     bind: &str,
-    situation: &Situation<'_>,
+    sources: &Sources<'_>,
     verdict: &mut Verdict,
 ) -> Option<String> {
     let parts: Vec<&str> = bind.split(':').collect();
     let (from, to, mode) = match parts[..] {
         [to] => {
+            kind(policy, field, "volume", verdict);
             target(policy, field, to, verdict);
             return None;
         }
@@ -83,6 +94,9 @@ fn bind(
             return None;
         }
     };
+    if !sources.is_own(from) {
+        kind(policy, field, if from.starts_with('/') { "bind" } else { "volume" }, verdict);
+    }
     target(policy, field, to, verdict);
     let modes = || mode.split(',');
     for name in modes().filter(|name| name.ends_with("shared") || name.ends_with("slave")) {
@@ -95,7 +109,7 @@ fn bind(
     let writes = modes().any(|name| name == "rw" || RELABEL.contains(&name));
     let access =
         if modes().any(|name| name == "ro") && !writes { Access::ReadOnly } else { Access::ReadWrite };
-    let resolved = source(policy, field, from, access, situation, verdict)?;
+    let resolved = sources.judge(field, from, access, verdict)?;
     if resolved.contains(':') {
         let what = format!("a bind of {from}, which leads to a path with a colon");
         verdict.deny(Rule::HostPaths, field, what, "use the parameter mount, which takes any path");
@@ -103,85 +117,6 @@ fn bind(
     }
     let mode = if mode.is_empty() { String::new() } else { format!(":{mode}") };
     Some(format!("{resolved}:{to}{mode}"))
-}
-
-/// Judges a host path; answers where it leads.
-fn source(
-    policy: &Policy,
-    field: &str,
-    source: &str,
-    access: Access,
-    situation: &Situation<'_>,
-    verdict: &mut Verdict,
-) -> Option<String> {
-    let is_free = policy.setting(Rule::HostPaths).is_any();
-    if is_free && policy.setting(Rule::ProtectedPaths).is_any() {
-        return None;
-    }
-    let path = Path::new(source);
-    if is_own(path, situation) {
-        return None;
-    }
-    let resolved = match resolve(path) {
-        Ok(resolved) => resolved,
-        Err(error) => {
-            let what = format!("the host path {source}, which nobody can follow: {}", crate::chain(&error));
-            verdict.deny(Rule::HostPaths, field, what, "give an absolute path that is there, without links");
-            return None;
-        }
-    };
-    let shown = if resolved == path {
-        source.to_owned()
-    } else {
-        format!("{source}, which is {}", resolved.display())
-    };
-    if !policy.setting(Rule::ProtectedPaths).is_any()
-        && let Some(place) = protected(&resolved, &policy.places, situation)
-    {
-        let what = format!("the host path {shown}: {} is the host's own", place.display());
-        verdict.deny(Rule::ProtectedPaths, field, what, "mount a directory of the task's own");
-        return None;
-    }
-    if !is_free {
-        let entries = policy.host_paths.iter().filter(|entry| resolved.starts_with(&entry.path));
-        let mut entries = entries.peekable();
-        if entries.peek().is_none() {
-            let what = format!("the host path {shown}");
-            verdict.deny(
-                Rule::HostPaths,
-                field,
-                what,
-                "use a path of the sandbox, or a directory that is allowed",
-            );
-            return None;
-        }
-        if access == Access::ReadWrite && !entries.any(|entry| entry.access == Access::ReadWrite) {
-            let what = format!("writing to the host path {shown}");
-            verdict.deny(Rule::HostPaths, field, what, "mount it read-only, without relabelling");
-            return None;
-        }
-        if let Some((at, why)) = replaceable(&resolved) {
-            let what =
-                format!("the host path {shown}: {} {why}, who could put another in its place", at.display());
-            verdict.deny(Rule::HostPaths, field, what, "use a directory that only root can replace");
-            return None;
-        }
-    }
-    let text = resolved.to_str().map(str::to_owned);
-    if text.is_none() {
-        let what = format!("the host path {shown}, which the engine cannot be told, as it is not UTF-8");
-        verdict.deny(Rule::HostPaths, field, what, "use a path in UTF-8");
-    }
-    text
-}
-
-/// Whether a source is the task's own sandbox, or a place below it that is made without following links.
-fn is_own(path: &Path, situation: &Situation<'_>) -> bool {
-    let made = situation.mount_points.iter().any(|point| match point {
-        MountPoint::Sandbox(below) => path == situation.sandbox.join(below.to_string()),
-        MountPoint::Host(_) => false,
-    });
-    path == situation.sandbox || made
 }
 
 /// Denies mounts over the container's own views of the kernel.

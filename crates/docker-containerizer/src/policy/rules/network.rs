@@ -15,7 +15,7 @@ pub(in crate::policy) fn judge(
     policy: &Policy,
     body: &CreateBody,
     connections: &[Connection],
-    situation: &Situation<'_>,
+    situation: &Situation,
     verdict: &mut Verdict,
 ) {
     let mode = &body.host_config.network_mode;
@@ -85,6 +85,10 @@ fn ports(policy: &Policy, body: &CreateBody, resource: &PortRanges, verdict: &mu
         let hosts: Vec<&str> = if bindings.is_empty() { vec![""] } else { hosts.collect() };
         for (at, host) in hosts.into_iter().enumerate() {
             if *setting == Setting::Resources && is_given(host, resource) {
+                continue;
+            }
+            if verdict.is_full() {
+                verdict.count();
                 continue;
             }
             let what = match host {

@@ -3,17 +3,12 @@
 
 use docker_engine::{CreateBody, HostConfig};
 
-use crate::policy::judge::{Policy, Situation};
+use crate::policy::judge::Policy;
 use crate::policy::rule::Rule;
 use crate::policy::verdict::Verdict;
 
 /// Judges it.
-pub(in crate::policy) fn judge(
-    policy: &Policy,
-    body: &CreateBody,
-    situation: &Situation<'_>,
-    verdict: &mut Verdict,
-) {
+pub(in crate::policy) fn judge(policy: &Policy, body: &CreateBody, verdict: &mut Verdict) {
     let host = &body.host_config;
     if host.privileged && !policy.setting(Rule::Privileged).is_any() {
         let remedy = "remove container.docker.privileged or the parameter privileged";
@@ -36,7 +31,9 @@ pub(in crate::policy) fn judge(
         }
     }
     system_paths(policy, host, verdict);
-    listed(policy, Rule::Runtimes, "HostConfig.Runtime", "the runtime", &host.runtime, verdict);
+    if host.runtime != policy.default_runtime {
+        listed(policy, Rule::Runtimes, "HostConfig.Runtime", "the runtime", &host.runtime, verdict);
+    }
     for key in host.annotations.keys() {
         let field = format!("HostConfig.Annotations[{key}]");
         listed(policy, Rule::Annotations, &field, "the annotation", key, verdict);
@@ -51,15 +48,18 @@ pub(in crate::policy) fn judge(
         let field = format!("HostConfig.StorageOpt[{key}]");
         listed(policy, Rule::StorageOptions, &field, "the storage option", key, verdict);
     }
-    if let Some(log) = host.log_config.as_ref().filter(|log| log.driver != situation.log_driver) {
-        let field = "HostConfig.LogConfig.Type";
-        listed(policy, Rule::LogDrivers, field, "the log driver", &log.driver, verdict);
-    }
     precedence(policy, host, verdict);
 }
 
 /// Denies a value that is set and not in the rule's list.
-fn listed(policy: &Policy, rule: Rule, field: &str, noun: &str, value: &str, verdict: &mut Verdict) {
+pub(super) fn listed(
+    policy: &Policy,
+    rule: Rule,
+    field: &str,
+    noun: &str,
+    value: &str,
+    verdict: &mut Verdict,
+) {
     if !value.is_empty() && !policy.allows(rule, value) {
         verdict.deny(rule, field, format!("{noun} {value}"), "remove it");
     }
@@ -72,7 +72,7 @@ pub(in crate::policy) fn capability(name: &str) -> String {
 }
 
 /// A security option as `key=value`: the engine also takes a colon, its old form.
-fn security_option(option: &str) -> String {
+pub(in crate::policy) fn security_option(option: &str) -> String {
     if option.contains('=') { option.to_owned() } else { option.replacen(':', "=", 1) }
 }
 
@@ -106,5 +106,18 @@ fn precedence(policy: &Policy, host: &HostConfig, verdict: &mut Verdict) {
     ];
     for (field, _) in realtime.into_iter().filter(|(_, value)| value.is_some_and(|value| value != 0)) {
         verdict.deny(Rule::Precedence, field, "real-time CPU", "remove cpu-rt-runtime and cpu-rt-period");
+    }
+    for (at, limit) in resources.ulimits.iter().enumerate() {
+        // -1 is no limit; 20 is the nice value that every process has.
+        let most = match limit.name.as_str() {
+            "rtprio" => 0,
+            "nice" => 20,
+            _ => continue,
+        };
+        if [limit.soft, limit.hard].into_iter().any(|value| !(0..=most).contains(&value)) {
+            let field = format!("HostConfig.Ulimits[{at}]");
+            let what = format!("the limit {} of more than {most}, which raises its priority", limit.name);
+            verdict.deny(Rule::Precedence, field, what, format!("use {most}, or remove the limit"));
+        }
     }
 }

@@ -16,6 +16,8 @@ pub(super) fn device(draft: &mut Draft<'_>, value: &str) -> Result<(), Bad> {
             Some(request) => request.device_ids.push(value.to_owned()),
             None => requests.push(DeviceRequest {
                 driver: "cdi".into(),
+                // As the client, which counts none.
+                count: Some(0),
                 device_ids: vec![value.to_owned()],
                 ..DeviceRequest::default()
             }),
@@ -197,9 +199,8 @@ pub(super) fn gpus(draft: &mut Draft<'_>, value: &str) -> Result<(), Bad> {
         }
         seen.push(key.to_owned());
     }
-    if request.count.is_none() && request.device_ids.is_empty() {
-        request.count = Some(1);
-    }
+    // With names the client counts none, and says so.
+    request.count.get_or_insert(i64::from(request.device_ids.is_empty()));
     if request.capabilities.is_empty() {
         request.capabilities = vec![vec!["gpu".to_owned()]];
     }
@@ -251,8 +252,8 @@ mod tests {
     #[rstest::rstest]
     #[case("all", json!({"Count": -1, "Capabilities": [["gpu"]]}))]
     #[case("2", json!({"Count": 2, "Capabilities": [["gpu"]]}))]
-    #[case("\"device=0,1\"", json!({"DeviceIDs": ["0", "1"], "Capabilities": [["gpu"]]}))]
-    #[case("device=0", json!({"DeviceIDs": ["0"], "Capabilities": [["gpu"]]}))]
+    #[case("\"device=0,1\"", json!({"Count": 0, "DeviceIDs": ["0", "1"], "Capabilities": [["gpu"]]}))]
+    #[case("device=0", json!({"Count": 0, "DeviceIDs": ["0"], "Capabilities": [["gpu"]]}))]
     #[case("\"capabilities=compute,utility\"", json!({"Count": 1, "Capabilities": [["compute", "utility", "gpu"]]}))]
     #[case("count=2,capabilities=utility,driver=nvidia,\"options=a=b,c=d\"",
         json!({"Driver": "nvidia", "Count": 2, "Capabilities": [["utility", "gpu"]], "Options": {"a": "b", "c": "d"}}))]

@@ -15,7 +15,7 @@ use super::error::{Bad, Subject};
 use super::files::FileParameter;
 use super::network::Attachment;
 use super::row::{Grammar, Row};
-use super::{health, logging, network, number, resources, table};
+use super::{health, logging, network, number, resources, security, table};
 use crate::request::MountPoint;
 
 /// The most parameters of one task, so that no list that is searched grows long. Stock is bound by the length of a
@@ -80,6 +80,7 @@ pub(in crate::request) fn apply(
             FieldError::new("container.docker.parameters", reason).hint(format!("at most {MOST} are taken"))
         );
     }
+    let asked = security::Asked::take(body);
     let mut draft = Draft {
         body,
         context,
@@ -106,6 +107,7 @@ pub(in crate::request) fn apply(
     health::finish(&mut draft)?;
     logging::finish(&mut draft)?;
     resources::finish(&mut draft)?;
+    security::finish(&mut draft, asked)?;
     Ok(draft.outcome)
 }
 

@@ -97,6 +97,21 @@ pub(super) fn conflict(reason: impl Into<String>) -> FieldError {
     FieldError::new("container.docker.parameters", reason).hint("remove one of them")
 }
 
+/// A field of a list that is none of `keys`. It is not quoted, as it may be the end of a secret with a comma in it; the
+/// key that it is most like is.
+pub(super) fn unknown_field(at: usize, key: &str, keys: &[&str]) -> Bad {
+    let key = key.trim();
+    let far = |known: &&&str| strsim::damerau_levenshtein(known, key);
+    let is_near = |known: &&&str| far(known) <= 2.min(key.len() / 2);
+    let short = keys.iter().filter(|_| key.len() <= LONGEST_QUOTE);
+    let nearest = short.min_by_key(far).filter(is_near);
+    let advice = match nearest {
+        Some(known) => format!("did you mean {known:?}?"),
+        None => "a comma in a value needs quotes around the field".to_owned(),
+    };
+    Bad::because(format!("its field {} is no key=value of this option; {advice}", at + 1))
+}
+
 /// The beginning of a text of the task, quoted and without control characters.
 pub(super) fn quote(text: &str) -> String {
     let mut short: String = text.chars().take(LONGEST_QUOTE).collect();

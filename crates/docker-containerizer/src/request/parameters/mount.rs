@@ -12,9 +12,34 @@ use sandbox::{RelPath, RelPathError};
 
 use super::csv;
 use super::draft::Draft;
-use super::error::{Bad, quote};
+use super::error::{Bad, quote, unknown_field};
 use super::number;
 use crate::request::MountPoint;
+
+/// All keys of `mount`.
+const KEYS: [&str; 21] = [
+    "type",
+    "source",
+    "src",
+    "target",
+    "dst",
+    "destination",
+    "readonly",
+    "ro",
+    "consistency",
+    "bind-propagation",
+    "bind-nonrecursive",
+    "bind-recursive",
+    "bind-create-src",
+    "volume-nocopy",
+    "volume-subpath",
+    "volume-label",
+    "volume-driver",
+    "volume-opt",
+    "image-subpath",
+    "tmpfs-size",
+    "tmpfs-mode",
+];
 
 /// What `bind-recursive` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,34 +70,82 @@ pub(super) fn volume(draft: &mut Draft<'_>, value: &str) -> Result<(), Bad> {
         return Err(Bad::because("a home directory is for a shell to find"));
     }
     if sections[0].starts_with('.') {
-        let mut mount = Mount { kind: "bind".into(), target: sections[1].to_owned(), ..Mount::default() };
-        options(&mut mount, sections.get(2).copied().unwrap_or_default())?;
-        mount.source = in_sandbox(draft, sections[0])?;
-        draft.body.host_config.mounts.push(mount);
-        return Ok(());
+        return volume_of_the_sandbox(draft, sections[0], sections[1], sections.get(2).copied());
     }
-    if !draft.body.host_config.binds.iter().any(|bind| bind == value) {
-        draft.body.host_config.binds.push(value.to_owned());
-    }
+    bind(draft, value.to_owned());
     Ok(())
 }
 
-/// The options of a `volume` whose source is in the sandbox, which goes into `Mounts`.
-fn options(mount: &mut Mount, given: &str) -> Result<(), Bad> {
-    for option in given.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "rw" => mount.read_only = false,
-            "ro" => mount.read_only = true,
+/// Adds a bind, once.
+fn bind(draft: &mut Draft<'_>, value: String) {
+    let binds = &mut draft.body.host_config.binds;
+    if !binds.contains(&value) {
+        binds.push(value);
+    }
+}
+
+/// Adds a `volume` whose source is in the sandbox: to `Mounts`, which takes a path with a colon, or to `Binds` where it
+/// has an option that is known only there.
+fn volume_of_the_sandbox(
+    draft: &mut Draft<'_>,
+    source: &str,
+    target: &str,
+    modes: Option<&str>,
+) -> Result<(), Bad> {
+    let mut mount = Mount { kind: "bind".into(), target: target.to_owned(), ..Mount::default() };
+    let only_of_binds = match modes {
+        Some(modes) => options(&mut mount, modes)?,
+        None => None,
+    };
+    mount.source = in_sandbox(draft, source)?;
+    let (Some(modes), Some(option)) = (modes, only_of_binds) else {
+        draft.body.host_config.mounts.push(mount);
+        return Ok(());
+    };
+    if mount.source.contains(':') {
+        return Err(Bad::because(format!(
+            "the engine takes the option {option} only with a path without a colon, and the sandbox's has one"
+        )));
+    }
+    bind(draft, format!("{}:{target}:{modes}", mount.source));
+    Ok(())
+}
+
+/// Reads the options of a `volume` whose source is in the sandbox into a mount; answers one that a mount cannot have and
+/// a bind can. Each is one of a kind, of which the engine takes one.
+fn options(mount: &mut Mount, given: &str) -> Result<Option<&'static str>, Bad> {
+    let mut only_of_binds = None;
+    let mut kinds = Vec::new();
+    for option in given.split(',') {
+        let kind = match option {
+            "rw" | "ro" => {
+                mount.read_only = option == "ro";
+                "rw or ro"
+            }
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
                 option.clone_into(&mut bind_options(mount).propagation);
+                "mount propagation"
             }
+            "consistent" | "cached" | "delegated" => {
+                option.clone_into(&mut mount.consistency);
+                "consistency"
+            }
+            "z" | "Z" => {
+                only_of_binds = Some(if option == "z" { "z" } else { "Z" });
+                "z or Z"
+            }
+            "nocopy" => return Err(Bad::because("nocopy is for volumes that the engine keeps")),
             option => {
                 let reason = format!("a directory of the sandbox has no option {}", quote(option));
                 return Err(Bad::because(reason));
             }
+        };
+        if kinds.contains(&kind) {
+            return Err(Bad::because(format!("it says twice what {kind} is")));
         }
+        kinds.push(kind);
     }
-    Ok(())
+    Ok(only_of_binds)
 }
 
 /// The path on the host of a directory or file of the sandbox, which is stock's working directory. It is made if it is
@@ -105,15 +178,22 @@ pub(super) fn tmpfs(draft: &mut Draft<'_>, value: &str) -> Result<(), Bad> {
 pub(super) fn mount(draft: &mut Draft<'_>, value: &str) -> Result<(), Bad> {
     let mut mount = Mount { kind: "volume".into(), ..Mount::default() };
     let mut recursion = None;
-    for field in csv::fields(value).ok_or(Bad::Form)? {
+    for (at, field) in csv::fields(value).ok_or(Bad::Form)?.iter().enumerate() {
         let (key, value) = match field.split_once('=') {
             Some((key, value)) => (key.to_lowercase(), Some(value)),
             None => (field.to_lowercase(), None),
         };
+        if !KEYS.contains(&key.as_str()) {
+            return Err(unknown_field(at, &key, &KEYS));
+        }
         match (key.as_str(), value) {
             ("bind-recursive", Some(value)) => recursion = Some(recursive(value)?),
             (key, Some(value)) => set(draft, &mut mount, key, value)?,
-            (key, None) => set_bare(draft, &mut mount, key)?,
+            // These are true by being there.
+            (key @ ("readonly" | "ro" | "volume-nocopy" | "bind-nonrecursive" | "bind-create-src"), None) => {
+                set(draft, &mut mount, key, "true")?
+            }
+            (key, None) => return Err(Bad::because(format!("{key} has no value: it is not key=value"))),
         }
     }
     recurse(draft, &mut mount, recursion)?;
@@ -125,16 +205,7 @@ pub(super) fn mount(draft: &mut Draft<'_>, value: &str) -> Result<(), Bad> {
     Ok(())
 }
 
-/// Sets what is true by being there.
-fn set_bare(draft: &Draft<'_>, mount: &mut Mount, key: &str) -> Result<(), Bad> {
-    match key {
-        "readonly" | "ro" | "volume-nocopy" | "bind-nonrecursive" | "bind-create-src" => {
-            set(draft, mount, key, "true")
-        }
-        key => Err(Bad::because(format!("{} is not key=value", quote(key)))),
-    }
-}
-
+/// Sets what one of [`KEYS`] says.
 fn set(draft: &Draft<'_>, mount: &mut Mount, key: &str, value: &str) -> Result<(), Bad> {
     let wrong = |what: &str| Bad::because(format!("{key} is not {what}"));
     let truth = || number::boolean(value).ok_or_else(|| wrong("true or false"));
@@ -183,7 +254,8 @@ fn set(draft: &Draft<'_>, mount: &mut Mount, key: &str, value: &str) -> Result<(
             let mode = mode.ok_or_else(|| wrong("an octal mode such as 1777"))?;
             mount.tmpfs_options.get_or_insert_with(TmpfsOptions::default).mode = Some(mode);
         }
-        key => return Err(Bad::because(format!("it has the unknown key {}", quote(key)))),
+        // `mount` reads the one that is left.
+        _ => {}
     }
     Ok(())
 }
@@ -331,13 +403,18 @@ mod tests {
     #[case("type=bind,src=./../a,dst=/b", "'..'")]
     #[case("type=bind,src=../a,dst=/b", "'..'")]
     #[case("type=bind,dst=/b", "neither an absolute path")]
-    #[case("type=bind, src=/a, dst=/b", "unknown key \" src\"")]
+    #[case("type=bind, src=/a, dst=/b", "its field 2 is no key=value of this option; did you mean \"src\"?")]
+    #[case(
+        "type=bind,readnly,dst=/b",
+        "its field 2 is no key=value of this option; did you mean \"readonly\"?"
+    )]
+    #[case("type", "type has no value")]
     #[case("type=cluster,src=a,dst=/b", "swarm")]
     #[case("type=npipe,src=a,dst=/b", "Windows")]
     #[case("type=foo,src=a,dst=/b", "its type is not")]
     #[case("type=tmpfs,dst=/b,tmpfs-size=big", "tmpfs-size is not a size")]
     #[case("type=tmpfs,dst=/b,tmpfs-mode=8", "tmpfs-mode is not an octal mode")]
-    #[case("foo", "is not key=value")]
+    #[case("foo", "its field 1 is no key=value of this option; a comma")]
     #[case("", "is not a list")]
     fn what_is_no_mount_is_refused(#[case] value: &str, #[case] expected: &str) {
         let error = mounted(value).unwrap_err();
@@ -376,6 +453,43 @@ mod tests {
         assert_eq!(outcome.mount_points, made);
     }
 
+    fn bound(value: &str, sandbox: &str) -> Result<(docker_engine::CreateBody, usize), String> {
+        let given = [mesos_types::Parameter { key: "volume".into(), value: value.into() }];
+        let mut body = docker_engine::CreateBody::default();
+        let context = Context { api: docker_engine::NEWEST_API, sandbox: std::path::Path::new(sandbox) };
+        let outcome = apply(&mut body, &given, context).map_err(|error| error.to_string())?;
+        Ok((body, outcome.mount_points.len()))
+    }
+
+    /// As the client sends it, and the directory is made in the sandbox all the same.
+    #[rstest::rstest]
+    #[case("./x:/b:z", "/w/sandbox/x:/b:z")]
+    #[case("./x:/b:ro,Z,rslave", "/w/sandbox/x:/b:ro,Z,rslave")]
+    fn a_source_in_the_sandbox_is_relabelled_as_a_bind(#[case] value: &str, #[case] expected: &str) {
+        let (body, made) = bound(value, "/w/sandbox").unwrap();
+        assert_eq!((&body.host_config.binds[..], made), (&[expected.to_owned()][..], 1));
+        assert!(body.host_config.mounts.is_empty());
+        let error = bound(value, "/w/sand:box").unwrap_err();
+        assert!(error.contains("path without a colon"), "{error}");
+    }
+
+    /// A key that is listed and not read would be taken without effect.
+    #[test]
+    fn every_key_is_read() {
+        let plain = mounted("type=volume,src=a,dst=/b").unwrap();
+        for key in KEYS {
+            let value = match key {
+                "bind-recursive" => "disabled",
+                "tmpfs-size" | "tmpfs-mode" => "7",
+                key if key.starts_with("bind-") || key.starts_with("ro") || key == "readonly" => "true",
+                "volume-nocopy" => "true",
+                _ => "/x",
+            };
+            let with = mounted(&format!("type=volume,src=a,dst=/b,{key}={value}"));
+            assert!(with.as_ref() != Ok(&plain), "{key}");
+        }
+    }
+
     #[test]
     fn a_path_alone_is_an_anonymous_volume() {
         let body = translated(&[("volume", "/a")]).unwrap();
@@ -385,7 +499,12 @@ mod tests {
     #[rstest::rstest]
     #[case("../a:/b")]
     #[case("~/a:/b")]
-    #[case("./a:/b:z")]
+    #[case("./a:/b:nocopy")]
+    #[case("./a:/b:foo")]
+    #[case("./a:/b:ro,")]
+    #[case("./a:/b:ro,rw")]
+    #[case("./a:/b:z,Z")]
+    #[case("./a:/b:slave,rslave")]
     #[case("/a:b")]
     #[case("a")]
     #[case("/a:/b:ro:c")]

@@ -14,7 +14,7 @@ use mesos_types::FieldError;
 
 use super::csv;
 use super::draft::Draft;
-use super::error::{Bad, conflict, quote};
+use super::error::{Bad, conflict, quote, unknown_field};
 use super::number;
 
 /// The first version that knows a MAC address of each network.
@@ -22,6 +22,10 @@ const MAC_OF_ENDPOINT: ApiVersion = ApiVersion::new(1, 44);
 
 /// The longest search domain, in bytes.
 const LONGEST_DOMAIN: usize = 254;
+
+/// The keys of the long form.
+const KEYS: [&str; 8] =
+    ["name", "alias", "ip", "ip6", "mac-address", "link-local-ip", "driver-opt", "gw-priority"];
 
 /// A network to connect to, with what is asked for in it.
 #[derive(Debug, Clone, Default)]
@@ -61,10 +65,13 @@ fn is_long(value: &str) -> bool {
 
 fn long_form(draft: &Draft<'_>, value: &str) -> Result<Attachment, Bad> {
     let mut attachment = Attachment::default();
-    for field in csv::fields(value).ok_or(Bad::Form)? {
+    for (at, field) in csv::fields(value).ok_or(Bad::Form)?.iter().enumerate() {
         // The client does so with keys and values both.
         let field = field.to_lowercase();
-        let (key, value) = field.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or(Bad::Form)?;
+        let (key, value) = field
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| unknown_field(at, &field, &KEYS))?;
         let value = value.trim();
         match key.trim() {
             "name" => value.clone_into(&mut attachment.name),
@@ -89,7 +96,7 @@ fn long_form(draft: &Draft<'_>, value: &str) -> Result<Attachment, Bad> {
                     .ok_or_else(|| Bad::because("gw-priority is not a whole number"))?;
                 attachment.gateway_priority = Some(priority);
             }
-            key => return Err(Bad::because(format!("it has the unknown key {}", quote(key)))),
+            key => return Err(unknown_field(at, key, &KEYS)),
         }
     }
     Ok(attachment)
@@ -373,7 +380,7 @@ mod tests {
     #[case(&[("network", "name=foo,alias=a"), ("network-alias", "b")], "network-alias is given")]
     #[case(&[("network", "")], "names no network")]
     #[case(&[("network", "alias=a")], "names no network")]
-    #[case(&[("network", "a b=c")], "unknown key \"a b\"")]
+    #[case(&[("network", "a b=c")], "no key=value of this option")]
     #[case(&[("network", "name=a,driver-opt=x")], "driver-opt is not")]
     #[case(&[("network", "name=a,ip=x1")], "no IP address")]
     #[case(&[("ip", "notip")], "no IP address")]

@@ -1,7 +1,10 @@
 //! Capabilities, namespaces and security options.
 
+use docker_engine::CreateBody;
+use mesos_types::{FieldError, Notice};
+
 use super::draft::Draft;
-use super::error::Bad;
+use super::error::{Bad, conflict, quote};
 use super::files::{self, Use};
 
 /// Prefixes of the kernel settings that a container has of its own, as the client lists them.
@@ -18,6 +21,64 @@ const OWN_KERNEL_SYSCTLS: [&str; 8] = [
     "kernel.shmmni",
     "kernel.shm_rmid_forced",
 ];
+
+/// What the task's `linux_info` asked for, which parameters come after.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The only capabilities, without `CAP_`.
+    capabilities: Option<Vec<String>>,
+    /// Whether it has a word on the IPC namespace or on the size of `/dev/shm`.
+    shares_memory: bool,
+}
+
+impl Asked {
+    /// Takes the capabilities out of a request, so that `cap-add` and `cap-drop` begin with empty lists as the
+    /// client's do.
+    pub(super) fn take(body: &mut CreateBody) -> Self {
+        let host = &mut body.host_config;
+        let is_set = !std::mem::take(&mut host.cap_drop).is_empty();
+        let capabilities = is_set.then(|| std::mem::take(&mut host.cap_add));
+        Self { capabilities, shares_memory: host.shm_size.is_some() || !host.ipc_mode.is_empty() }
+    }
+}
+
+/// Puts what `linux_info` asked for and what parameters say of it together.
+///
+/// Its capabilities are where `cap-add` adds and `cap-drop` takes away; a name in both parameters is added, as by the
+/// engine.
+///
+/// # Errors
+///
+/// A privileged container, which has all capabilities, beside such ones.
+pub(super) fn finish(draft: &mut Draft<'_>, asked: Asked) -> Result<(), FieldError> {
+    let host = &mut draft.body.host_config;
+    if let Some(mut capabilities) = asked.capabilities {
+        if host.privileged {
+            return Err(conflict(
+                "privileged gives all capabilities, and container.linux_info allows only some",
+            ));
+        }
+        let has = |list: &[String], name: &str| list.iter().any(|one| one.strip_prefix("CAP_") == Some(name));
+        let drops_all = host.cap_drop.iter().any(|name| name == "ALL");
+        capabilities.retain(|name| !drops_all && !has(&host.cap_drop, name) && !has(&host.cap_add, name));
+        capabilities.append(&mut host.cap_add);
+        host.cap_add = capabilities;
+        if !drops_all {
+            // The engine adds to what is left when all are dropped.
+            host.cap_drop.insert(0, "ALL".into());
+        }
+    }
+    let is_anothers = host.ipc_mode == "host" || host.ipc_mode.starts_with("container:");
+    if asked.shares_memory && host.shm_size.is_some() && (is_anothers || host.ipc_mode == "none") {
+        let what = format!(
+            "with a parameter beside it, the size of /dev/shm has no effect: with the IPC mode {} it is not the \
+             container's own",
+            quote(&host.ipc_mode)
+        );
+        draft.outcome.notices.push(Notice::new("container.linux_info", what));
+    }
+    Ok(())
+}
 
 /// Reads `cap-add`.
 pub(super) fn cap_add(draft: &mut Draft<'_>, value: &str) -> Result<(), Bad> {
@@ -124,7 +185,77 @@ pub(super) fn sysctl(draft: &mut Draft<'_>, value: &str) -> Result<(), Bad> {
 
 #[cfg(test)]
 mod tests {
+    use docker_engine::NEWEST_API;
+    use mesos_types::Parameter;
+
+    use super::super::draft::{Context, Outcome, apply};
     use super::super::tests::translated;
+    use super::*;
+
+    /// What parameters make of a request in which `linux_info` set what `set` does.
+    fn beside(set: fn(&mut CreateBody), given: &[(&str, &str)]) -> Result<(CreateBody, Outcome), FieldError> {
+        let parameter =
+            |(key, value): &(&str, &str)| Parameter { key: (*key).into(), value: (*value).into() };
+        let given: Vec<_> = given.iter().map(parameter).collect();
+        let mut body = CreateBody::default();
+        set(&mut body);
+        let context = Context { api: NEWEST_API, sandbox: std::path::Path::new("/w/sandbox") };
+        let outcome = apply(&mut body, &given, context)?;
+        Ok((body, outcome))
+    }
+
+    fn two_capabilities(body: &mut CreateBody) {
+        body.host_config.cap_drop = vec!["ALL".into()];
+        body.host_config.cap_add = vec!["NET_RAW".into(), "CHOWN".into()];
+    }
+
+    #[rstest::rstest]
+    #[case::none(&[], "NET_RAW CHOWN", "ALL")]
+    #[case::one_is_dropped(&[("cap-drop", "net_raw")], "CHOWN", "ALL CAP_NET_RAW")]
+    #[case::all_are_dropped(&[("cap-drop", "ALL")], "", "ALL")]
+    #[case::one_is_added(&[("cap-add", "KILL")], "NET_RAW CHOWN CAP_KILL", "ALL")]
+    #[case::one_is_named_again(&[("cap-add", "CHOWN")], "NET_RAW CAP_CHOWN", "ALL")]
+    #[case::added_and_dropped_is_added(
+        &[("cap-add", "CHOWN"), ("cap-drop", "CHOWN")], "NET_RAW CAP_CHOWN", "ALL CAP_CHOWN"
+    )]
+    #[case::all_but_one(
+        &[("cap-add", "ALL"), ("cap-drop", "NET_RAW")], "CHOWN ALL", "ALL CAP_NET_RAW"
+    )]
+    #[case::not_privileged(&[("privileged", "false")], "NET_RAW CHOWN", "ALL")]
+    fn a_parameter_changes_the_capabilities_of_linux_info(
+        #[case] given: &[(&str, &str)],
+        #[case] added: &str,
+        #[case] dropped: &str,
+    ) {
+        let host = beside(two_capabilities, given).unwrap().0.host_config;
+        assert_eq!((host.cap_add.join(" ").as_str(), host.cap_drop.join(" ").as_str()), (added, dropped));
+    }
+
+    #[test]
+    fn a_privileged_container_has_no_capabilities_of_its_own() {
+        let error = beside(two_capabilities, &[("privileged", "true")]).unwrap_err();
+        assert_eq!(error.field(), "container.docker.parameters");
+        let error = error.to_string();
+        assert!(error.contains("privileged gives all") && error.contains("linux_info"), "{error}");
+        assert!(beside(|_| {}, &[("privileged", "true")]).unwrap().0.host_config.privileged);
+    }
+
+    #[rstest::rstest]
+    #[case::a_size_of_the_hosts(|body: &mut CreateBody| body.host_config.ipc_mode = "host".into(), ("shm-size", "1m"), true)]
+    #[case::a_size_and_the_hosts(|body: &mut CreateBody| body.host_config.shm_size = Some(1), ("ipc", "host"), true)]
+    #[case::a_size_and_anothers(|body: &mut CreateBody| body.host_config.shm_size = Some(1), ("ipc", "container:a"), true)]
+    #[case::a_size_and_its_own(|body: &mut CreateBody| body.host_config.shm_size = Some(1), ("ipc", "private"), false)]
+    #[case::a_size_of_its_own(|body: &mut CreateBody| body.host_config.ipc_mode = "private".into(), ("shm-size", "1m"), false)]
+    #[case::no_size(|body: &mut CreateBody| body.host_config.ipc_mode = "private".into(), ("ipc", "host"), false)]
+    #[case::nothing_of_linux_info(|_: &mut CreateBody| {}, ("shm-size", "1m"), false)]
+    fn a_size_without_effect_is_said(
+        #[case] set: fn(&mut CreateBody),
+        #[case] given: (&str, &str),
+        #[case] is_said: bool,
+    ) {
+        let notices = beside(set, &[given]).unwrap().1.notices;
+        assert_eq!(!notices.is_empty(), is_said, "{notices:?}");
+    }
 
     #[test]
     fn capabilities_have_one_spelling() {
