@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docker_containerizer::{CredentialSources, FetchedCredentials, HelperSettings, OperatorConfig};
+use docker_containerizer::images::Backoff;
+use docker_containerizer::{
+    CredentialSources, FetchedCredentials, HelperSettings, OperatorConfig, PullSettings,
+};
 use docker_engine::{Credentials, Engine, EngineOptions, ExtraHeaders, ImageRef, PullOptions};
 use integration::engine::current_test;
 use integration::images::TestImage;
@@ -398,6 +401,66 @@ async fn a_wrong_password_is_told_with_the_registry_and_shown_nowhere() -> Resul
         ensure!(!task.stderr().unwrap_or_default().contains(secret), "a secret is in stderr");
     }
     test.end().await
+}
+
+/// Most registries say of an image that credentials do not reach to that it is not there; whose credentials they were
+/// is told all the same.
+#[tokio::test]
+async fn credentials_that_do_not_reach_to_an_image_are_named() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let scope = TestScope::new(&engine).await?;
+    // One that asks nobody who they are, so that it is the refusal that comes to an anonymous pull as well.
+    let Some(registry) = Registry::start(&scope, &current_test()).await? else { return Ok(()) };
+    let registry = registry.behind_proxy().await?;
+    let image = registry.publish(scope.id(), "1", &[]).await?;
+    let host = image.split('/').next().context("a host")?;
+    let denied = json!({ "errors": [{ "code": "DENIED", "message": "not for you" }] }).to_string();
+    registry.proxy().add(Rule::new("*", "*/manifests/*", Fault::Replace(403, denied)));
+    let anonymous = CredentialSources::sandbox_only();
+    for (credentials, hint) in [
+        (inline(&config(host, PASSWORD))?, "the credentials of --docker_config do not reach to it"),
+        (anonymous, "give credentials for the registry"),
+    ] {
+        let agent = Supervised::with(&engine, Options { credentials, ..Options::default() }).await?;
+        let end = agent.launch(&Task::shell("true").image_named(&image))?.terminal().await?;
+        let message = refusal(&end)?;
+        assert!(message.contains(hint) && message.contains(host), "{message}");
+        assert!(!message.contains(NEEDLE), "{message}");
+        agent.end().await?;
+    }
+    scope.assert_clean().await
+}
+
+/// What was in order when it was looked for may have expired in the queue, or in a pause that the registry asked for.
+#[tokio::test]
+async fn credentials_that_expired_in_a_pause_are_looked_for_again() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let scope = TestScope::new(&engine).await?;
+    let options = RegistryOptions::user(USER, PASSWORD);
+    let Some(registry) = Registry::start_with(&scope, &current_test(), options).await? else { return Ok(()) };
+    let registry = registry.behind_proxy().await?;
+    let image = registry.publish(scope.id(), "1", &[]).await?;
+    let host = image.split('/').next().context("a host")?;
+    let path = scope.dir().join("config.json");
+    std::fs::write(&path, config(host, "of five minutes ago"))?;
+    let second = Duration::from_secs(1);
+    let mut pulls = PullSettings::default();
+    pulls.retry.rate_limit = Backoff { from: second, to: second };
+    let credentials = operator(OperatorConfig::file(&path)?);
+    let agent = Supervised::with(&engine, Options { credentials, pulls, ..Options::default() }).await?;
+    let limited = json!({ "errors": [{ "code": "TOOMANYREQUESTS", "message": "later" }] }).to_string();
+    let limit =
+        registry.proxy().add(Rule::new("GET", "*/manifests/*", Fault::Replace(429, limited)).times(1));
+    let mut task = agent.launch(&Task::shell("true").image_named(&image))?;
+    eventually("the first attempt", PATIENCE, async || Ok((registry.proxy().hits(limit) > 0).then_some(())))
+        .await?;
+    let new = scope.dir().join("config.json.new");
+    std::fs::write(&new, config(host, PASSWORD))?;
+    std::fs::rename(&new, &path)?;
+    task.finished().await?;
+    assert!(task.stderr()?.contains("the pull is tried again in"));
+    agent.end().await?;
+    scope.assert_clean().await
 }
 
 /// A right one neither, while the task runs.

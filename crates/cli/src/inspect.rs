@@ -1,6 +1,7 @@
 //! `mesos-docker inspect`: all that is known of a task, in one JSON object.
 
 use mesos_proto::json::{Names, to_json_set};
+use mesos_proto::v1::TaskInfo;
 use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
@@ -72,8 +73,6 @@ async fn container(setup: &Setup, run: &KnownRun) -> Result<Value, Failure> {
     let Some(inspection) = inspection else { return Ok(Value::Null) };
     let mut container = serde_json::from_slice(&inspection.raw)
         .map_err(|error| Failure::of("the engine's answer is no JSON", &error))?;
-    if let Some(info) = &run.info {
-        hide_secret_variables(&mut container, info);
-    }
+    hide_secret_variables(&mut container, run.info.as_ref().unwrap_or(&TaskInfo::default()));
     Ok(container)
 }

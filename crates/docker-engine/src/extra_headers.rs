@@ -6,9 +6,19 @@ use std::fmt;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Headers that say how a request is framed or what is in it: only who makes the request can know.
-const OURS: [HeaderName; 7] =
-    [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT];
+/// Headers that say how a request is framed or what is in it, or whose credentials a registry is shown: only who makes
+/// the request can know. One of the latter in every request would go with anonymous pulls, to any registry.
+const OURS: [HeaderName; 9] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    HOST,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    USER_AGENT,
+    HeaderName::from_static("x-registry-auth"),
+    HeaderName::from_static("x-registry-config"),
+];
 
 /// Headers for every request. `Debug` shows their names only: an engine behind a proxy may want a secret.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -77,6 +87,8 @@ mod tests {
     #[case("X-Meta", "hunter2\r\nX-Other: v", "character")]
     #[case("content-length", "hunter2", "by each request")]
     #[case("Transfer-Encoding", "hunter2", "by each request")]
+    #[case("X-Registry-Auth", "hunter2", "by each request")]
+    #[case("x-registry-config", "hunter2", "by each request")]
     fn what_cannot_be_sent_is_refused_without_its_value(
         #[case] name: &str,
         #[case] value: &str,

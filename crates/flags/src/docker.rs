@@ -185,7 +185,7 @@ impl DockerSettings {
                 policy: values.required("docker_pull_policy", pulls::policy)?,
                 max_parallel: values.required("docker_max_parallel_pulls", |text| count(text, 1..=1024))?,
                 max_queued: values.required("docker_max_queued_pulls", |text| count(text, 1..=100_000))?,
-                quick: values.required("docker_pull_quick_time", deadline)?,
+                quick: values.required("docker_pull_quick_time", pulls::quick)?,
                 timeout: values.required("docker_pull_timeout", pulls::timeout)?,
                 inactivity: values.required("docker_pull_inactivity_timeout", deadline)?,
                 max_retries: values.required("docker_pull_max_retries", pulls::retries)?,

@@ -25,7 +25,7 @@ pub struct DockerPullSettings {
     pub max_parallel: NonZeroUsize,
     /// `--docker_max_queued_pulls`.
     pub max_queued: NonZeroUsize,
-    /// `--docker_pull_quick_time`.
+    /// `--docker_pull_quick_time`, at least a second.
     pub quick: Duration,
     /// `--docker_pull_timeout`; `None` while the pull makes progress.
     pub timeout: Option<Duration>,
@@ -56,6 +56,14 @@ pub(crate) fn policy(text: &str) -> Result<DockerPullPolicy, String> {
 /// A deadline, where zero is none.
 pub(crate) fn timeout(text: &str) -> Result<Option<Duration>, String> {
     parse_duration(text).map(|duration| Some(duration).filter(|duration| !duration.is_zero()))
+}
+
+/// How long a pull is quick: less than a second is no time to find out how big an image is.
+pub(crate) fn quick(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        short if short < Duration::from_secs(1) => Err("the time must be at least 1secs".to_owned()),
+        duration => Ok(duration),
+    }
 }
 
 /// How often something may be tried again.
@@ -130,6 +138,7 @@ mod tests {
             ("docker_pull_inactivity_timeout", "0secs"),
             ("docker_pull_max_retries", "101"),
             ("docker_pull_timeout", "soon"),
+            ("docker_pull_quick_time", "999ms"),
             ("docker_pull_backoff", "0secs"),
         ] {
             let error = load(&[(flag, value)]).unwrap_err();

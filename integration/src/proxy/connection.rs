@@ -49,6 +49,7 @@ pub(super) async fn serve(client: Stream, shared: &Shared) -> Result<()> {
     loop {
         let Some(head) = next_request(&mut client, engine.as_mut()).await? else { return Ok(()) };
         shared.record(&head);
+        let _under_way = shared.under_way(&head.target);
         let mut body = Body::new(head.framing()?);
         let decision = shared.rules.decide(&head.method, &head.target);
         if let Before::Answered = before(&mut client, &head, &mut body, decision.as_ref(), shared).await? {
@@ -84,6 +85,10 @@ async fn before(
 ) -> Result<Before> {
     match decision {
         Some((_, Fault::Cut)) => bail!("cut before the engine"),
+        Some((_, Fault::Reset)) => {
+            std::mem::replace(&mut client.writer, Box::new(tokio::io::sink())).reset()?;
+            bail!("reset before the engine")
+        }
         Some((id, Fault::Hang)) => {
             tokio::select! {
                 () = shared.rules.removed(*id) => Ok(Before::PassOn),

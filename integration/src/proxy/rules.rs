@@ -18,6 +18,8 @@ pub enum Fault {
     HangAnswer,
     /// The connection is closed and the engine never sees the request.
     Cut,
+    /// The same, by a reset (TCP only).
+    Reset,
     /// The engine acts, and the connection is closed instead of an answer.
     CutAnswer,
     /// The engine acts; the connection is closed after the answer's head and this many bytes of its content.

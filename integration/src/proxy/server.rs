@@ -38,8 +38,28 @@ pub(super) struct Shared {
     pub(super) upstream: Place,
     pub(super) rules: Rules,
     pub(super) requests: Mutex<Vec<Recorded>>,
+    pub(super) in_flight: Mutex<InFlight>,
     /// Changes when every open connection has to be closed.
     pub(super) cut: watch::Sender<u64>,
+}
+
+/// When requests began and ended, in order.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    story: Vec<(String, Change)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Begins,
+    Ends,
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub(super) struct UnderWay<'a> {
+    shared: &'a Shared,
+    target: String,
 }
 
 impl FaultProxy {
@@ -72,6 +92,7 @@ impl FaultProxy {
             upstream,
             rules: Rules::new(),
             requests: Mutex::default(),
+            in_flight: Mutex::default(),
             cut: watch::Sender::new(0),
         });
         let mut proxy = Self { socket, place, shared, accepting: None, _dir: dir };
@@ -122,6 +143,13 @@ impl FaultProxy {
         self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tells how many requests with this in their target were at most under way at one time: passed on or held, and
+    /// neither answered to the end nor given up by the client.
+    pub fn most_at_once(&self, part: &str) -> usize {
+        let in_flight = self.shared.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        in_flight.most(part)
+    }
+
     /// Closes every open connection at once; new ones are served.
     pub fn cut_all(&self) {
         self.shared.cut.send_modify(|generation| *generation += 1);
@@ -168,7 +196,39 @@ impl Drop for FaultProxy {
     }
 }
 
+impl InFlight {
+    fn most(&self, part: &str) -> usize {
+        let (mut now, mut most) = (0usize, 0);
+        for (_, change) in self.story.iter().filter(|(target, _)| target.contains(part)) {
+            match change {
+                Change::Begins => now += 1,
+                Change::Ends => now -= 1,
+            }
+            most = most.max(now);
+        }
+        most
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let target = std::mem::take(&mut self.target);
+        self.shared.note(target, Change::Ends);
+    }
+}
+
 impl Shared {
+    /// Counts a request as under way until what is returned is dropped.
+    pub(super) fn under_way(&self, target: &str) -> UnderWay<'_> {
+        self.note(target.to_owned(), Change::Begins);
+        UnderWay { shared: self, target: target.to_owned() }
+    }
+
+    fn note(&self, target: String, change: Change) {
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        in_flight.story.push((target, change));
+    }
+
     pub(super) fn record(&self, head: &RequestHead) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if requests.len() < MAX_RECORDED {

@@ -4,14 +4,20 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use anyhow::{Context as _, Result, bail};
+use tokio::io::{AsyncRead, AsyncWrite, Sink};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, tcp, unix};
 
 /// What is read from.
 pub(super) type ReadSide = Box<dyn AsyncRead + Send + Unpin>;
 /// What is written to.
-pub(super) type WriteSide = Box<dyn AsyncWrite + Send + Unpin>;
+pub(super) type WriteSide = Box<dyn Write>;
+
+/// What is written to, and can be broken off.
+pub(super) trait Write: AsyncWrite + Send + Unpin {
+    /// Has the connection reset, not closed, when its other side is dropped too. Only TCP knows the difference.
+    fn reset(self: Box<Self>) -> Result<()>;
+}
 
 /// Where somebody listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +78,27 @@ impl Stream {
                 Ok(stream.with_context(|| format!("connect to {address}"))?.into())
             }
         }
+    }
+}
+
+impl Write for tcp::OwnedWriteHalf {
+    fn reset(self: Box<Self>) -> Result<()> {
+        self.as_ref().as_ref().set_zero_linger().context("have a connection reset")?;
+        // Dropping it would say that nothing more is written.
+        self.forget();
+        Ok(())
+    }
+}
+
+impl Write for unix::OwnedWriteHalf {
+    fn reset(self: Box<Self>) -> Result<()> {
+        bail!("a Unix socket's connection cannot be reset")
+    }
+}
+
+impl Write for Sink {
+    fn reset(self: Box<Self>) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -28,8 +28,8 @@ async fn a_dripping_layer_outlives_the_inactivity_limit() -> Result<()> {
     let registry = registry.behind_proxy().await?;
     let name = agent.scope().id();
     let image = registry.publish(name, "1", &[Layer::random(name, SOME)?]).await?;
-    // Some 2 MiB in pieces of 16 KiB, ten a second: about twelve seconds.
-    let drip = Fault::Drip(16 << 10, SECOND / 10);
+    // Some 2 MiB in pieces of 24 KiB, ten a second: about eight seconds.
+    let drip = Fault::Drip(24 << 10, SECOND / 10);
     registry.proxy().add(Rule::new("GET", "*/blobs/*", drip));
     let since = Instant::now();
     agent.launch(&task("drips", &image))?.finished().await?;
@@ -61,7 +61,7 @@ async fn a_layer_that_stops_dripping_ends_by_the_inactivity_limit() -> Result<()
 #[tokio::test]
 async fn a_registry_that_hangs_is_asked_again() -> Result<()> {
     let engine = require_engine!(Ok(()));
-    let agent = Supervised::with(&engine, with(PullSettings { inactivity: SECOND * 2, ..pulls() })).await?;
+    let agent = Supervised::with(&engine, with(PullSettings { inactivity: SECOND * 5, ..pulls() })).await?;
     let Some(registry) = Registry::start(agent.scope(), &current_test()).await? else { return Ok(()) };
     let registry = registry.behind_proxy().await?;
     let name = agent.scope().id();
@@ -70,9 +70,9 @@ async fn a_registry_that_hangs_is_asked_again() -> Result<()> {
     let mut task = agent.launch(&task("hangs", &image))?;
     task.finished().await?;
     assert_eq!(registry.proxy().hits(hang), 1);
-    assert_eq!(agent.containerizer().pull_counters().retried, 1);
+    assert!(agent.containerizer().pull_counters().retried >= 1);
     let stderr = task.stderr()?;
-    assert!(stderr.contains("no answer within 2s") && stderr.contains("tried again in"), "{stderr}");
+    assert!(stderr.contains("no answer within 5s") && stderr.contains("tried again in"), "{stderr}");
     agent.end().await
 }
 

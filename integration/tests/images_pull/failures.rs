@@ -112,7 +112,20 @@ async fn each_failure_of_a_registry_has_its_class() -> Result<()> {
         ),
         ("m500", "HTTP status: 500", PullClass::Network, manifests(refusal(500, "UNKNOWN", "unknown error"))),
         ("m503", "HTTP status: 503", PullClass::Network, manifests(Fault::Replace(503, "x".into()))),
+        (
+            "m401-said",
+            "unauthorized: ",
+            PullClass::Denied,
+            manifests(refusal(401, "UNAUTHORIZED", "who are you")),
+        ),
+        (
+            "m404-name-said",
+            "name unknown: ",
+            PullClass::NotFound,
+            manifests(refusal(404, "NAME_UNKNOWN", "no such team")),
+        ),
         ("cut", "EOF", PullClass::Network, manifests(Fault::Cut)),
+        ("reset", "connection reset by peer", PullClass::Network, manifests(Fault::Reset)),
         (
             "b404",
             "unknown blob",
@@ -145,12 +158,18 @@ async fn each_failure_of_a_registry_has_its_class() -> Result<()> {
     let (class, message) = class_of(&agent, &registry, "absent", &absent, None).await?;
     assert_eq!(class, PullClass::NotFound, "{message}");
     assert!(message.contains("hint: check the name"), "{message}");
+    let elsewhere = registry.publish_index(&format!("{name}/elsewhere"), "1", "s390x").await?;
+    let (class, message) = class_of(&agent, &registry, "elsewhere", &elsewhere, None).await?;
+    assert!(message.contains("no matching manifest for"), "{message}");
+    assert_eq!(class, PullClass::NotFound, "{message}");
     registry.proxy_mut().go_down().await?;
     let (class, message) = class_of(&agent, &registry, "down", &absent, None).await?;
     assert_eq!(class, PullClass::Network, "{message}");
     assert!(message.contains("connection refused"), "{message}");
-    let nowhere = "nosuch.invalid/x:1";
-    let (class, message) = class_of(&agent, &registry, "nowhere", nowhere, None).await?;
+    // No name server is asked for a label that is too long to be one.
+    let nowhere = format!("{}.invalid/x:1", "n".repeat(64));
+    let (class, message) = class_of(&agent, &registry, "nowhere", &nowhere, None).await?;
+    assert!(message.contains("no such host"), "{message}");
     assert_eq!(class, PullClass::Network, "{message}");
     agent.end().await
 }

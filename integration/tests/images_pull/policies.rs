@@ -1,6 +1,6 @@
 //! When an image is pulled, and what runs when the registry is down.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use docker_containerizer::{PullPolicy, PullSettings};
 use integration::engine::current_test;
 use integration::images::TestImage;
@@ -82,6 +82,64 @@ async fn with_prefer_cached_a_forced_pull_starts_while_the_registry_is_down() ->
     let gone = registry.reference(name, "gone");
     let end = agent.launch(&forced("gone", &gone))?.terminal().await?;
     assert_eq!(end.outcome.state, TaskState::TaskFailed);
+    agent.end().await
+}
+
+/// It is the engine that was lost, and not the registry: the launch waits for it as any other.
+#[tokio::test]
+async fn with_prefer_cached_a_lost_engine_is_waited_for() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let to_engine = FaultProxy::start(engine.socket()).await?;
+    let settings = PullSettings { policy: PullPolicy::PreferCached, ..pulls() };
+    let agent = Supervised::with(&engine, through(to_engine.socket(), settings)).await?;
+    let Some(registry) = Registry::start(agent.scope(), &current_test()).await? else { return Ok(()) };
+    let image = registry.publish(agent.scope().id(), "1", &[]).await?;
+    agent.launch(&task("first", &image))?.finished().await?;
+    let cut = to_engine.add(Rule::new("POST", "/images/create", Fault::CutAnswer).times(1));
+    let mut lost = agent.launch(&forced("lost", &image))?;
+    lost.finished().await?;
+    assert_eq!(to_engine.hits(cut), 1);
+    assert_eq!(agent.containerizer().pull_counters().retried, 1);
+    let stderr = lost.stderr()?;
+    assert!(!stderr.contains("the image on this host is used"), "{stderr}");
+    agent.end().await
+}
+
+/// No registry knows ids, so there is nothing to pull whatever is forced.
+#[tokio::test]
+async fn an_image_that_is_named_by_its_id_is_never_pulled() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let settings = PullSettings { policy: PullPolicy::Always, ..pulls() };
+    let agent = Supervised::with(&engine, with(settings)).await?;
+    let path = format!("/images/{}/json", TestImage::Busybox.reference());
+    let known = agent.scope().client().await?.get(&path).await?.ok()?.json()?;
+    let id = known["Id"].as_str().context("the image has no id")?;
+    agent.launch(&task("always", id))?.finished().await?;
+    agent.launch(&forced("forced", id))?.finished().await?;
+    let absent = format!("sha256:{}", "0".repeat(64));
+    let end = agent.launch(&task("absent", &absent))?.terminal().await?;
+    assert!(end.status.message().contains("is named by its id and is not on this host"));
+    assert_eq!(end.outcome.state, TaskState::TaskFailed);
+    agent.end().await
+}
+
+/// A prune takes the image right after the pull, before anybody looked at it.
+#[tokio::test]
+async fn an_image_that_vanishes_right_after_its_pull_is_pulled_again() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let to_engine = FaultProxy::start(engine.socket()).await?;
+    let agent = Supervised::with(&engine, through(to_engine.socket(), pulls())).await?;
+    let Some(registry) = Registry::start(agent.scope(), &current_test()).await? else { return Ok(()) };
+    let image = registry.publish(agent.scope().id(), "1", &[]).await?;
+    // The first look finds nothing, in truth.
+    let gone = Fault::Replace(404, serde_json::json!({ "message": "No such image" }).to_string());
+    let gone = to_engine.add(Rule::new("GET", "/images/*/json", gone).after(1).times(1));
+    let mut task = agent.launch(&task("pruned", &image))?;
+    task.finished().await?;
+    assert_eq!(to_engine.hits(gone), 1);
+    assert_eq!(agent.containerizer().pull_counters().begun, 2);
+    let stderr = task.stderr()?;
+    assert!(stderr.contains("was removed meanwhile and is pulled again"), "{stderr}");
     agent.end().await
 }
 

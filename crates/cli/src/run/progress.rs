@@ -159,7 +159,7 @@ impl Stage {
 
 /// What a pull does, in a few words.
 fn what(news: &PullNews) -> String {
-    let PullTotals { layers, layers_done, unpacking, .. } = news.totals;
+    let PullTotals { layers, layers_done, unpacking, held, .. } = news.totals;
     match &news.stage {
         PullStage::Queued => "waits for its turn".to_owned(),
         PullStage::Paused { error, pause } => {
@@ -169,6 +169,7 @@ fn what(news: &PullNews) -> String {
         PullStage::Done(Ok(())) => "done".to_owned(),
         PullStage::Done(Err(_)) => "failed".to_owned(),
         _ if layers == 0 => "asks the registry".to_owned(),
+        _ if held => format!("{layers_done} of {layers} layers, waits in the engine for other images"),
         _ if unpacking => format!("{layers_done} of {layers} layers, unpacking"),
         _ => format!("{layers_done} of {layers} layers"),
     }

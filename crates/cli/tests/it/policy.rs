@@ -47,6 +47,20 @@ fn validate_shows_the_request_and_the_verdict_without_an_engine() {
 }
 
 #[test]
+fn validate_shows_the_operators_proxies_without_their_passwords() {
+    let program = Program::without_engine();
+    let config = json!({ "proxies": { "default": { "httpProxy": "http://u:hunter4@p.test:1" } } });
+    let config = program.file("config.json", config.to_string());
+    let path = program.file("app.json", app(&[]));
+    let said = program.say("validate", &[&format!("--docker_config={config}"), &path]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(!format!("{said:?}").contains("hunter4"), "{said:?}");
+    let shown = shown(&said);
+    let env = shown["create_request"]["Env"].as_array().expect("a list");
+    assert!(env.contains(&json!("HTTP_PROXY=http://***@p.test:1")), "{env:?}");
+}
+
+#[test]
 fn validate_checks_for_the_version_that_is_asked() {
     let program = Program::without_engine();
     let networks = json!({

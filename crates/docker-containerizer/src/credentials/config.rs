@@ -2,7 +2,7 @@
 //! `.dockercfg`.
 //!
 //! An entry is read when its registry is asked for, so that a bad entry of one registry does not disturb pulls from
-//! another, as it would the docker client.
+//! another, as it would the docker client. As there, keys may be in any case.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +18,12 @@ use super::registry::Registry;
 
 /// Keys that only `config.json` has. With one of them a config is not a bare map.
 const MODERN: [&str; 5] = ["auths", "credHelpers", "credsStore", "HttpHeaders", "proxies"];
+
+/// What an entry gives credentials by.
+const SECRETS: [&str; 5] = ["auth", "username", "password", "identitytoken", "registrytoken"];
+
+/// What else the docker client writes into an entry, or has written.
+const BESIDE: [&str; 2] = ["email", "serveraddress"];
 
 /// The user's name that says that a secret is an identity token.
 const TOKEN_USER: &str = "<token>";
@@ -97,9 +103,10 @@ impl ConfigFile {
         let json =
             |error: serde_json::Error| ConfigError::Json { line: error.line(), column: error.column() };
         let mut config: Map<String, Value> = serde_json::from_slice(text).map_err(json)?;
+        config = spelled(config, &MODERN);
         if !MODERN.iter().any(|key| config.contains_key(*key)) {
-            // Keys that are no registry's have no such entry: the client keeps its formats and plugins beside them.
-            config.retain(|_, entry| entry.as_object().is_some_and(is_entry));
+            // The client keeps its formats and plugins beside the entries.
+            config.retain(|key, entry| is_address(key) || entry.as_object().is_some_and(is_entry));
             return Ok(Self { entries: config, ..Self::default() });
         }
         let store: Option<String> = part(&mut config, "credsStore")?;
@@ -112,11 +119,7 @@ impl ConfigFile {
             headers,
             proxies: part(&mut config, "proxies")?,
         };
-        for name in config.helpers.values().filter(|name| !name.is_empty()).chain(&config.store) {
-            if !is_helper_name(name) {
-                return Err(ConfigError::HelperName(quotable(name)));
-            }
-        }
+        config.store.as_deref().map_or(Ok(()), checked_helper)?;
         Ok(config)
     }
 
@@ -142,9 +145,31 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// The first entry that cannot be used.
+    /// The first entry, or name of a registry's helper, that cannot be used.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.helpers.values().filter(|name| !name.is_empty()).try_for_each(|name| checked_helper(name))?;
         self.entries.iter().try_for_each(|(address, entry)| credentials(address, entry).map(drop))
+    }
+
+    /// The helpers to ask for a registry, in order: its own, then the store. A registry whose own helper has no name
+    /// is kept in the entries, whatever the store is.
+    ///
+    /// # Errors
+    ///
+    /// A name that no helper can have.
+    pub(super) fn helpers_for(&self, registry: &Registry) -> Result<Vec<&str>, ConfigError> {
+        let exact = self.helpers.get(registry.address());
+        let by_host = || {
+            self.helpers.iter().find(|(address, _)| registry.is_named_by(address)).map(|(_, helper)| helper)
+        };
+        let own = exact.or_else(by_host);
+        if own.is_some_and(String::is_empty) {
+            return Ok(Vec::new());
+        }
+        own.map_or(Ok(()), |name| checked_helper(name))?;
+        let mut names: Vec<_> = own.into_iter().chain(&self.store).map(String::as_str).collect();
+        names.dedup();
+        Ok(names)
     }
 
     /// The credentials of a registry's entry: the one that has its address exactly, or else the first that has its
@@ -189,28 +214,54 @@ fn part<T: serde::de::DeserializeOwned + Default>(
     }
 }
 
-/// Whether an object of a bare map is the entry of a registry.
-fn is_entry(object: &Map<String, Value>) -> bool {
-    ["auth", "username", "identitytoken", "registrytoken"].iter().any(|key| object.contains_key(*key))
+/// Gives keys the spelling of `names`, which they may have in any case as in every JSON that Go reads. Of two that are
+/// the same then, the one that is spelled right counts.
+pub(super) fn spelled(object: Map<String, Value>, names: &[&str]) -> Map<String, Value> {
+    let right = |key: &str| names.iter().find(|name| name.eq_ignore_ascii_case(key));
+    let mut result = Map::new();
+    for (key, value) in object {
+        match right(&key) {
+            Some(name) if *name != key => drop(result.entry(*name).or_insert(value)),
+            _ => drop(result.insert(key, value)),
+        }
+    }
+    result
 }
 
-/// Whether `docker-credential-<name>` can only be the name of a program.
-fn is_helper_name(name: &str) -> bool {
-    !name.is_empty()
+/// Whether an object of a bare map is the entry of a registry.
+fn is_entry(object: &Map<String, Value>) -> bool {
+    object.keys().any(|key| SECRETS.iter().any(|name| name.eq_ignore_ascii_case(key)))
+}
+
+/// Whether a key of a bare map can only be the address of a registry.
+fn is_address(key: &str) -> bool {
+    key.contains(['.', ':', '/']) || key == "localhost"
+}
+
+/// Accepts a name only if `docker-credential-<name>` can only be the name of a program.
+fn checked_helper(name: &str) -> Result<(), ConfigError> {
+    let is_name = !name.is_empty()
         && name.len() <= 100
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if is_name { Ok(()) } else { Err(ConfigError::HelperName(quotable(name))) }
 }
 
 fn quotable(text: &str) -> String {
     text.chars().take(MAX_QUOTED).collect()
 }
 
-/// Reads an entry; `None` when nothing is in it.
+/// Reads an entry; `None` when nothing is in it. One that gives nothing and has keys that nobody knows is refused:
+/// somebody meant credentials by them.
 fn credentials(address: &str, entry: &Value) -> Result<Option<Credentials>, ConfigError> {
-    let entry: Entry = match entry {
-        Value::Null => Entry::default(),
-        entry => Entry::deserialize(entry).map_err(|_| ConfigError::Entry(quotable(address)))?,
+    let other = || ConfigError::Entry(quotable(address));
+    let entry = match entry {
+        Value::Null => return Ok(None),
+        Value::Object(entry) => spelled(entry.clone(), &SECRETS),
+        _ => return Err(other()),
     };
+    let is_known = |key: &String| SECRETS.iter().chain(&BESIDE).any(|name| name.eq_ignore_ascii_case(key));
+    let is_clear = entry.keys().all(is_known);
+    let entry = Entry::deserialize(Value::Object(entry)).map_err(|_| other())?;
     let mut credentials = Credentials {
         username: entry.username.unwrap_or_default(),
         password: entry.password.unwrap_or_default(),
@@ -227,7 +278,10 @@ fn credentials(address: &str, entry: &Value) -> Result<Option<Credentials>, Conf
         // Old clients padded with NULs.
         credentials.password = password.trim_matches('\0').to_owned();
     }
-    Ok(told(credentials))
+    match told(credentials) {
+        None if !is_clear => Err(other()),
+        found => Ok(found),
+    }
 }
 
 /// What a user's name and a secret say, from an entry or from a helper: `<token>` makes the secret an identity token.
@@ -299,12 +353,67 @@ mod tests {
         let config = format!(
             r#"{{"https://index.docker.io/v1/": {{"auth": "{auth}", "email": "u@example.com"}},
                  "localhost:5000": {{"username": "a", "password": "b"}},
-                 "token.test": {{"identitytoken": "t"}}, "note": "no entry", "other.test": {{"x": 1}}}}"#
+                 "token.test": {{"identitytoken": "t"}}, "note": "no entry", "plugins": {{"x": 1}}}}"#
         );
         assert_eq!(found(&config, "busybox"), pair("u", "p"));
         assert_eq!(found(&config, "localhost:5000/x"), pair("a", "b"));
         assert_eq!(found(&config, "token.test/x"), pair("", ""));
         assert_eq!(found(&config, "other.test/x"), None);
+        ConfigFile::parse(config.as_bytes()).unwrap().check().unwrap();
+    }
+
+    /// Go reads keys in any case, and so does whoever uses the docker client.
+    #[rstest]
+    #[case::entry(r#"{"auths": {"reg.test": {"Auth": "dTpw"}}}"#)]
+    #[case::top(r#"{"Auths": {"reg.test": {"auth": "dTpw"}}}"#)]
+    #[case::pair(r#"{"AUTHS": {"reg.test": {"userName": "u", "Password": "p"}}}"#)]
+    #[case::bare(r#"{"reg.test": {"Auth": "dTpw"}}"#)]
+    #[case::the_right_one_counts(
+        r#"{"Auths": {"reg.test": {"auth": "eDp5"}}, "auths": {"reg.test": {"AUTH": "eDp5", "auth": "dTpw"}}}"#
+    )]
+    #[case::the_right_one_is_first(
+        r#"{"auths": {"reg.test": {"auth": "dTpw", "authx": "", "auTh": "eDp5"}}}"#
+    )]
+    fn keys_may_be_in_any_case(#[case] config: &str) {
+        assert_eq!(found(config, "reg.test/x"), pair("u", "p"));
+    }
+
+    #[test]
+    fn the_operators_parts_may_be_in_any_case_and_a_task_may_not_bring_them_so_either() {
+        for (config, part) in [
+            (r#"{"CredsStore": "pass"}"#, "credsStore"),
+            (r#"{"credhelpers": {"a.test": "ecr"}}"#, "credHelpers"),
+            (r#"{"httpheaders": {"X-Meta": "v"}}"#, "HttpHeaders"),
+            (r#"{"Proxies": {"default": {"HTTPProxy": "http://a.test"}}}"#, "proxies"),
+        ] {
+            let config = ConfigFile::parse(config.as_bytes()).unwrap();
+            assert_eq!(config.entries_only().err(), Some(ConfigError::OperatorsOnly(part)));
+        }
+    }
+
+    /// Somebody meant credentials by them; a pull without any would hide it.
+    #[rstest]
+    #[case::unknown_keys(r#"{"auths": {"reg.test": {"user": "u", "pass": "hunter2"}}}"#)]
+    #[case::beside_others(r#"{"auths": {"reg.test": {"auth": "", "email": "e", "pass": "hunter2"}}}"#)]
+    #[case::in_a_bare_map(r#"{"reg.test": {"user": "u", "pass": "hunter2"}}"#)]
+    #[case::no_object(r#"{"reg.test": "hunter2"}"#)]
+    fn an_entry_that_gives_nothing_by_unknown_keys_is_refused(#[case] config: &str) {
+        let config = ConfigFile::parse(config.as_bytes()).unwrap();
+        assert_eq!(config.entry(&registry("reg.test/x")), Err(ConfigError::Entry("reg.test".into())));
+        assert_eq!(config.entry(&registry("other.test/x")), Ok(None));
+        assert_eq!(config.check(), Err(ConfigError::Entry("reg.test".into())));
+    }
+
+    #[test]
+    fn a_bad_name_of_a_helper_disturbs_its_own_registry_only() {
+        let config = br#"{"credHelpers": {"bad.test": "a/b", "good.test": "ecr", "none.test": ""}, "credsStore": "s"}"#;
+        let config = ConfigFile::parse(config).unwrap();
+        let refused = ConfigError::HelperName("a/b".into());
+        assert_eq!(config.helpers_for(&registry("good.test/x")), Ok(vec!["ecr", "s"]));
+        assert_eq!(config.helpers_for(&registry("none.test/x")), Ok(vec![]));
+        assert_eq!(config.helpers_for(&registry("other.test/x")), Ok(vec!["s"]));
+        assert_eq!(config.helpers_for(&registry("bad.test/x")), Err(refused.clone()));
+        assert_eq!(config.check(), Err(refused));
     }
 
     #[rstest]
@@ -361,7 +470,6 @@ mod tests {
     #[case::headers(r#"{"HttpHeaders": {"A": ["hunter2"]}}"#, "\"HttpHeaders\"")]
     #[case::proxies(r#"{"proxies": "hunter2"}"#, "\"proxies\"")]
     #[case::path_as_store(r#"{"credsStore": "../../tmp/evil"}"#, "../../tmp/evil")]
-    #[case::path_as_helper(r#"{"credHelpers": {"a.test": "a/b"}}"#, "a/b")]
     #[case::upper_case(r#"{"credsStore": "Evil"}"#, "a-z, 0-9 and '-'")]
     #[case::spaces(r#"{"credsStore": "a b"}"#, "a-z, 0-9 and '-'")]
     fn a_config_that_cannot_be_used_says_why_and_tells_no_secret(#[case] config: &str, #[case] why: &str) {

@@ -39,5 +39,5 @@ pub use operator::OperatorConfig;
 pub use proxies::ProxyVariables;
 pub use sources::{CredentialSource, CredentialSources, Login};
 
-pub(crate) use sources::when_refused;
+pub(crate) use sources::{when_not_found, when_refused};
 pub(crate) use task::hide;

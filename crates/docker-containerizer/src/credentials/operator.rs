@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use docker_engine::ExtraHeaders;
 use rustix::fs::OFlags;
+use tokio::sync::Semaphore;
 
 use super::config::{ConfigError, ConfigFile};
 use super::error::CredentialError;
@@ -34,7 +35,15 @@ pub struct OperatorConfig(Origin);
 #[derive(Clone)]
 enum Origin {
     Inline(Arc<ConfigFile>),
-    File(PathBuf),
+    File(PathBuf, OneReader),
+}
+
+/// Reads on a thread, one after the other: a read of a file system that is gone cannot be ended, and must not take a
+/// thread for every pull.
+#[derive(Clone)]
+struct OneReader {
+    free: Arc<Semaphore>,
+    deadline: Duration,
 }
 
 impl OperatorConfig {
@@ -44,20 +53,23 @@ impl OperatorConfig {
     ///
     /// [`CredentialError::Operator`]: what cannot be used, without any value of it.
     pub fn inline(text: &str) -> Result<Self, CredentialError> {
-        let config = checked(text.as_bytes()).map_err(|source| CredentialError::Operator { source })?;
+        let unusable = |source| CredentialError::Operator { source };
+        let config = ConfigFile::parse(text.as_bytes()).map_err(unusable)?;
+        config.check().map_err(unusable)?;
         Ok(Self(Origin::Inline(Arc::new(config))))
     }
 
     /// A config in a file, which may change at any time: the next pull uses what is in it then. It is read once now,
-    /// so that a program does not start with a file that cannot be used.
+    /// so that a program does not start with a file that cannot be used. Every entry is checked now; later only the
+    /// one that a pull needs, so that one that was written badly stops the pulls from its own registry and no others.
     ///
     /// # Errors
     ///
     /// [`CredentialError::Read`] and [`CredentialError::Operator`].
     pub fn file(path: impl Into<PathBuf>) -> Result<Self, CredentialError> {
         let path = path.into();
-        read(&path)?;
-        Ok(Self(Origin::File(path)))
+        read(&path)?.check().map_err(|source| CredentialError::Operator { source })?;
+        Ok(Self(Origin::File(path, OneReader::new(READ))))
     }
 
     /// What the config says now.
@@ -71,33 +83,24 @@ impl OperatorConfig {
     ///
     /// May be dropped; it only reads.
     pub(super) async fn load(&self) -> Result<Arc<ConfigFile>, CredentialError> {
-        let path = match &self.0 {
+        let (path, reader) = match &self.0 {
             Origin::Inline(config) => return Ok(Arc::clone(config)),
-            Origin::File(path) => path,
+            Origin::File(path, reader) => (path, reader),
+        };
+        let load = || async {
+            let owned = path.clone();
+            let result = reader.run(move || read(&owned)).await;
+            result.unwrap_or_else(|source| Err(CredentialError::Read { path: path.clone(), source }))
         };
         for _ in 1..TRIES {
-            match self.read(path).await {
+            match load().await {
                 Err(CredentialError::Operator { source: ConfigError::Json { .. } }) => {
                     tokio::time::sleep(PAUSE).await;
                 }
-                result => return result,
+                result => return result.map(Arc::new),
             }
         }
-        self.read(path).await
-    }
-
-    async fn read(&self, path: &Path) -> Result<Arc<ConfigFile>, CredentialError> {
-        let owned = path.to_owned();
-        let reading = tokio::task::spawn_blocking(move || read(&owned));
-        let failed = |kind, why: &str| CredentialError::Read {
-            path: path.to_owned(),
-            source: io::Error::new(kind, why.to_owned()),
-        };
-        match tokio::time::timeout(READ, reading).await {
-            Ok(Ok(result)) => result.map(Arc::new),
-            Ok(Err(_)) => Err(failed(io::ErrorKind::Other, "the read was given up")),
-            Err(_) => Err(failed(io::ErrorKind::TimedOut, "its file system does not answer")),
-        }
+        load().await.map(Arc::new)
     }
 
     /// `HttpHeaders`, as they are now: what the engine is sent with every request.
@@ -123,8 +126,37 @@ impl OperatorConfig {
     fn now(&self) -> Result<Arc<ConfigFile>, CredentialError> {
         match &self.0 {
             Origin::Inline(config) => Ok(Arc::clone(config)),
-            Origin::File(path) => read(path).map(Arc::new),
+            Origin::File(path, _) => read(path).map(Arc::new),
         }
+    }
+}
+
+impl OneReader {
+    fn new(deadline: Duration) -> Self {
+        Self { free: Arc::new(Semaphore::new(1)), deadline }
+    }
+
+    /// Reads, after those who do it already.
+    ///
+    /// # Errors
+    ///
+    /// A read that is not done by the deadline; it goes on, and nobody else reads meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped; a read that has begun goes on.
+    async fn run<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        let reading = async {
+            let turn = Arc::clone(&self.free).acquire_owned().await.map_err(io::Error::other)?;
+            let reading = tokio::task::spawn_blocking(move || {
+                let result = read();
+                drop(turn);
+                result
+            });
+            reading.await.map_err(|_| io::Error::other("the read was given up"))
+        };
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer");
+        tokio::time::timeout(self.deadline, reading).await.map_err(late)?
     }
 }
 
@@ -132,22 +164,15 @@ impl fmt::Debug for OperatorConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Origin::Inline(_) => f.write_str("inline"),
-            Origin::File(path) => path.fmt(f),
+            Origin::File(path, _) => path.fmt(f),
         }
     }
-}
-
-/// Reads a config whose entries are all in order.
-fn checked(text: &[u8]) -> Result<ConfigFile, ConfigError> {
-    let config = ConfigFile::parse(text)?;
-    config.check()?;
-    Ok(config)
 }
 
 fn read(path: &Path) -> Result<ConfigFile, CredentialError> {
     let text =
         read_bounded(path).map_err(|source| CredentialError::Read { path: path.to_owned(), source })?;
-    checked(&text).map_err(|source| CredentialError::Operator { source })
+    ConfigFile::parse(&text).map_err(|source| CredentialError::Operator { source })
 }
 
 /// Reads a small regular file. Links are followed: what mounts secrets for a program changes them by a link.
@@ -169,6 +194,9 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::registry::Registry;
+    use docker_engine::ImageRef;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const GOOD: &str = r#"{"auths": {"a.test": {"username": "u", "password": "hunter2"}}}"#;
 
@@ -225,6 +253,47 @@ mod tests {
             let error = crate::chain(&OperatorConfig::file(path).unwrap_err());
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_bad_entry_that_comes_later_stops_its_own_registry_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        std::fs::write(&path, GOOD).unwrap();
+        let config = OperatorConfig::file(&path).unwrap();
+        let rotated =
+            r#"{"auths": {"bad.test": {"auth": "unpadded"}, "a.test": {"username": "u", "password": "p"}}}"#;
+        std::fs::write(&path, rotated).unwrap();
+        let loaded = config.load().await.unwrap();
+        let registry = |image: &str| Registry::of(&ImageRef::parse(image).unwrap()).unwrap();
+        assert_eq!(loaded.entry(&registry("a.test/x")).unwrap().unwrap().password, "p");
+        assert_eq!(loaded.entry(&registry("bad.test/x")), Err(ConfigError::Auth("bad.test".into())));
+        assert!(OperatorConfig::file(&path).is_err(), "a program does not start with it");
+    }
+
+    /// The thread of a read that hangs cannot be taken back.
+    #[tokio::test]
+    async fn a_read_that_hangs_holds_one_thread_however_many_ask() {
+        let reader = OneReader::new(Duration::from_millis(50));
+        let (hung, hangs) = std::sync::mpsc::channel::<()>();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let counted = |read: Box<dyn FnOnce() + Send>| {
+            let begun = Arc::clone(&begun);
+            reader.run(move || {
+                begun.fetch_add(1, Ordering::Relaxed);
+                read();
+            })
+        };
+        let first = counted(Box::new(move || _ = hangs.recv()));
+        let others = futures_util::future::join_all((0..20).map(|_| counted(Box::new(|| {}))));
+        let (first, others) = tokio::join!(first, others);
+        for late in others.into_iter().chain([first]) {
+            assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        assert_eq!(begun.load(Ordering::Relaxed), 1);
+        drop(hung);
+        let patient = OneReader { deadline: READ, ..reader.clone() };
+        assert_eq!(patient.run(|| 7).await.unwrap(), 7);
     }
 
     #[test]

@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::config::spelled;
 
 /// The key of `proxies` for engines that have none of their own.
 const DEFAULT: &str = "default";
 
+/// The keys of the proxies of one engine.
+const KEYS: [&str; 5] = ["httpProxy", "httpsProxy", "noProxy", "ftpProxy", "allProxy"];
+
 /// The proxies for one engine.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(try_from = "Map<String, Value>")]
 pub(super) struct Proxies {
     http_proxy: String,
     https_proxy: String,
@@ -23,6 +29,27 @@ pub(super) struct Proxies {
 /// hold a password.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxyVariables(BTreeMap<String, String>);
+
+impl TryFrom<Map<String, Value>> for Proxies {
+    type Error = &'static str;
+
+    fn try_from(object: Map<String, Value>) -> Result<Self, Self::Error> {
+        let [http, https, no, ftp, all] = KEYS;
+        let object = spelled(object, &KEYS);
+        let text = |key: &str| match object.get(key) {
+            None | Some(Value::Null) => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(_) => Err("a proxy is no text"),
+        };
+        Ok(Self {
+            http_proxy: text(http)?,
+            https_proxy: text(https)?,
+            no_proxy: text(no)?,
+            ftp_proxy: text(ftp)?,
+            all_proxy: text(all)?,
+        })
+    }
+}
 
 impl Proxies {
     pub(super) fn is_empty(&self) -> bool {
@@ -93,6 +120,13 @@ mod tests {
             ["HTTPS_PROXY=http://own:2", "https_proxy=http://own:2"]
         );
         assert!(variables("{}", "unix:///run/docker.sock").is_empty());
+    }
+
+    #[test]
+    fn keys_may_be_in_any_case_and_values_are_texts() {
+        let json = r#"{"default": {"HTTPProxy": "http://d:1", "noproxy": null}}"#;
+        assert_eq!(variables(json, "unix:///x"), ["HTTP_PROXY=http://d:1", "http_proxy=http://d:1"]);
+        assert!(serde_json::from_str::<Proxies>(r#"{"httpProxy": ["hunter2"]}"#).is_err());
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use docker_engine::{Credentials, ImageRef};
 
-use super::config::ConfigFile;
 use super::error::CredentialError;
 use super::helper::{HelperSettings, program_name};
 use super::operator::OperatorConfig;
@@ -68,7 +67,8 @@ impl CredentialSources {
         }
         let Some((operator, helpers)) = &self.operator else { return Ok(None) };
         let config = operator.load().await?;
-        for name in helpers_for(&config, &registry) {
+        let unusable = |source| CredentialError::Operator { source };
+        for name in config.helpers_for(&registry).map_err(unusable)? {
             let found = helpers.ask(name, &registry).await.map_err(|source| CredentialError::Helper {
                 helper: program_name(name),
                 registry: registry.host().to_owned(),
@@ -79,7 +79,7 @@ impl CredentialSources {
                 return Ok(Some(Login { credentials, source }));
             }
         }
-        let found = config.entry(&registry).map_err(|source| CredentialError::Operator { source })?;
+        let found = config.entry(&registry).map_err(unusable)?;
         Ok(found.map(|credentials| Login { credentials, source: CredentialSource::Operator }))
     }
 }
@@ -115,19 +115,20 @@ pub(crate) fn when_refused(image: &ImageRef, login: Option<&Login>) -> String {
     }
 }
 
-/// The helpers to ask for a registry, in order: its own, then the store. A registry whose own helper has no name is
-/// kept in the entries, whatever the store is.
-fn helpers_for<'a>(config: &'a ConfigFile, registry: &Registry) -> Vec<&'a str> {
-    let exact = config.helpers.get(registry.address());
-    let by_host =
-        || config.helpers.iter().find(|(address, _)| registry.is_named_by(address)).map(|(_, helper)| helper);
-    match exact.or_else(by_host) {
-        Some(own) if own.is_empty() => Vec::new(),
-        own => {
-            let mut names: Vec<_> = own.into_iter().chain(&config.store).map(String::as_str).collect();
-            names.dedup();
-            names
-        }
+/// What to tell a person for whose pull of `image` a registry says that there is none: most of them say so of an image
+/// that is there, too, to whom may not know of it.
+pub(crate) fn when_not_found(image: &ImageRef, login: Option<&Login>) -> String {
+    let registry = image.registry().unwrap_or_default();
+    match login {
+        Some(login) => format!(
+            "check the name and the tag of the image; if it is private, the credentials of {} do not reach to it in the \
+             registry {registry}",
+            login.source
+        ),
+        None => format!(
+            "check the name and the tag of the image; if it is private, give credentials for the registry {registry} \
+             with --docker_config, or with a docker config in the sandbox"
+        ),
     }
 }
 

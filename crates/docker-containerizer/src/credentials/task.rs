@@ -1,6 +1,6 @@
 //! The config that a task brought into its sandbox: reading it as what a stranger wrote, and hiding it from the task.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use docker_engine::Credentials;
@@ -51,7 +51,7 @@ pub(crate) fn hide(sandbox: &Path, archives: &[RelPath]) -> Result<Vec<RelPath>,
     for path in PLACES.into_iter().map(relative).chain(archives.iter().cloned()) {
         match sandbox.remove_file(&path) {
             Ok(()) => removed.push(path),
-            Err(error) if error.is_not_found() => {}
+            Err(error) if is_absent(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -62,7 +62,7 @@ fn read(sandbox: &Sandbox, file: &'static str) -> Result<Option<Vec<u8>>, Sandbo
     let path = relative(file);
     let file = match sandbox.open_file(&path) {
         Ok(file) => file,
-        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
     let path = sandbox.path().join(&path);
@@ -74,6 +74,13 @@ fn read(sandbox: &Sandbox, file: &'static str) -> Result<Option<Vec<u8>>, Sandbo
         return Err(SandboxError::TooLarge { path, max: MAX_CONFIG });
     }
     Ok(Some(bytes))
+}
+
+/// Whether nothing is there: not the file, or a plain file in the place of its directory, which the docker client
+/// passes by. A link is neither.
+fn is_absent(error: &SandboxError) -> bool {
+    error.is_not_found()
+        || matches!(error, SandboxError::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory)
 }
 
 fn relative(place: &str) -> RelPath {
@@ -141,6 +148,17 @@ mod tests {
         let said = crate::chain(&error);
         assert!(said.contains(place), "{said}");
         assert!(!format!("{said} {error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    #[test]
+    fn a_plain_file_in_the_place_of_the_directory_holds_no_config() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".docker"), "of another program").unwrap();
+        assert_eq!(look(&dir).unwrap(), None);
+        std::fs::write(dir.path().join(".dockercfg"), ENTRY).unwrap();
+        assert_eq!(look(&dir).unwrap(), Some(".dockercfg"));
+        assert_eq!(hide(dir.path(), &[]).unwrap(), [relative(".dockercfg")]);
+        assert!(dir.path().join(".docker").exists());
     }
 
     #[test]

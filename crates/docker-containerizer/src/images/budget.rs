@@ -7,6 +7,7 @@ use tokio::time::Instant;
 /// The rest of a waiter's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Budget {
+    whole: Option<Duration>,
     left: Option<Duration>,
     /// Since when it runs; `None` while the pull is in the queue.
     running: Option<Instant>,
@@ -22,7 +23,7 @@ pub(crate) enum Clock {
 impl Budget {
     /// `None` is without an end.
     pub(crate) fn new(whole: Option<Duration>) -> Self {
-        Self { left: whole, running: None }
+        Self { whole, left: whole, running: None }
     }
 
     /// Takes note of what the pull does from now on; answers when the time is up, if it ever is.
@@ -37,6 +38,14 @@ impl Budget {
                 self.running = Some(now);
                 now.checked_add(*left)
             }
+        }
+    }
+
+    /// Gives back time that was taken from the waiter: of an attempt that ended for the sake of others.
+    pub(crate) fn give_back(&mut self, time: Duration, now: Instant) {
+        self.set(Clock::Stands, now);
+        if let (Some(left), Some(whole)) = (self.left.as_mut(), self.whole) {
+            *left = left.saturating_add(time).min(whole);
         }
     }
 }
@@ -57,6 +66,20 @@ mod tests {
         assert_eq!(budget.set(Clock::Stands, start + 106 * SECOND), None);
         assert_eq!(budget.set(Clock::Runs, start + 200 * SECOND), Some(start + 204 * SECOND));
         assert_eq!(budget.set(Clock::Runs, start + 300 * SECOND), Some(start + 300 * SECOND));
+    }
+
+    #[test]
+    fn what_is_given_back_is_never_more_than_there_was() {
+        let start = Instant::now();
+        let mut budget = Budget::new(Some(10 * SECOND));
+        budget.set(Clock::Runs, start);
+        budget.give_back(4 * SECOND, start + 6 * SECOND);
+        assert_eq!(budget.set(Clock::Runs, start + 20 * SECOND), Some(start + 28 * SECOND));
+        budget.give_back(100 * SECOND, start + 21 * SECOND);
+        assert_eq!(budget.set(Clock::Runs, start + 30 * SECOND), Some(start + 40 * SECOND));
+        let mut endless = Budget::new(None);
+        endless.give_back(SECOND, start);
+        assert_eq!(endless.set(Clock::Runs, start), None);
     }
 
     #[test]

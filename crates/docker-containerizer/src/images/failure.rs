@@ -52,6 +52,9 @@ pub enum PullError {
         image: String,
         /// The deadline.
         after: Duration,
+        /// The last failure until then, if there was one.
+        #[source]
+        last: Option<Box<PullError>>,
     },
     /// Too many pulls wait already (`--docker_max_queued_pulls`).
     #[error("{waiting} pulls wait already, and image {image} was not queued")]
@@ -121,17 +124,15 @@ impl PullClass {
 
     fn hint(self) -> Option<&'static str> {
         Some(match self {
-            Self::NotFound => {
-                "check the name and the tag of the image; if it is private, give credentials with --docker_config"
-            }
             Self::RateLimited => {
                 "the registry wants fewer pulls; give credentials with --docker_config, or use a mirror"
             }
             Self::Network => "check whether the engine reaches the registry",
             Self::DiskFull => "make room where the engine keeps its images",
             Self::Engine => "check the name of the image, and the engine's log",
-            // Of a refusal the launch says whose credentials were shown.
-            Self::Denied | Self::EngineAway => return None,
+            // Of these the launch says whose credentials were shown.
+            Self::NotFound | Self::Denied => return None,
+            Self::EngineAway => return None,
         })
     }
 }

@@ -15,16 +15,21 @@
 //!    run for `quick` becomes long where it is if there is room among the long, and no set-aside pull waits for it.
 //! 3. Otherwise it goes on only until a fresh pull waits: then it is set aside. The engine is told to stop it (layers
 //!    that are complete stay), and it waits, before all later ones, for a place among the long. That happens to a pull
-//!    once at most, since a long pull runs to its end.
+//!    once at most, since a long pull runs to its end. One that has run for six times `quick` and has more than half of
+//!    its bytes is spared, for it would lose more than those who wait could win.
 //! 4. A free place goes to the first set-aside pull if there is room among the long, else to the first fresh one.
 //!
-//! So the k-th fresh pull in the queue begins within `k * quick`, however big the others are; set-aside pulls wait for
-//! each other only. With a cap of 1 there is no second place, and pulls run one by one in the order in which they came.
+//! So the k-th fresh pull in the queue begins within `k * quick`, however big the others are, unless the one that holds
+//! the last place is spared: then it waits for the end of that one or of any other. Set-aside pulls wait for each other
+//! only. With a cap of 1 there is no second place, and pulls run one by one in the order in which they came.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+/// For how many times `quick` a pull may be set aside however far it is.
+const WINDOW: u32 = 6;
 
 /// Names a pull.
 pub(crate) type PullId = u64;
@@ -112,8 +117,9 @@ impl Lanes {
         }
     }
 
-    /// Gives out what there is to give. Called after every change, and when a pull has run for `quick`.
-    pub(crate) fn turns(&mut self, now: Instant) -> Vec<Turn> {
+    /// Gives out what there is to give. Called after every change, and when a pull has run for `quick`. `is_past_half`
+    /// tells of a pull that runs whether it has more than half of its bytes.
+    pub(crate) fn turns(&mut self, now: Instant, is_past_half: impl Fn(PullId) -> bool) -> Vec<Turn> {
         let mut turns = Vec::new();
         loop {
             self.settle(now);
@@ -133,9 +139,13 @@ impl Lanes {
         let is_leaving = self.running.values().any(|run| run.stand == Stand::Leaving);
         if !self.fresh.is_empty() && !is_leaving && self.cap > 1 {
             let (cap, quick) = (self.cap, self.quick);
-            let over = |run: &Run| run.stand == Stand::Quick && now.duration_since(run.since) >= quick;
+            let may_go = |id: PullId, run: &Run| {
+                let ran = now.duration_since(run.since);
+                let is_spared = ran >= quick.saturating_mul(WINDOW) && is_past_half(id);
+                run.stand == Stand::Quick && ran >= quick && !is_spared
+            };
             if self.running.len() >= cap
-                && let Some((id, run)) = self.running.iter_mut().filter(|(_, run)| over(run)).last()
+                && let Some((id, run)) = self.running.iter_mut().filter(|(id, run)| may_go(**id, run)).last()
             {
                 run.stand = Stand::Leaving;
                 turns.push(Turn::Aside(*id));

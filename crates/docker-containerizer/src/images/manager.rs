@@ -11,6 +11,9 @@
 //! The owner is a task of the runtime; it pulls, decides with `retry` what follows a failure, and publishes what is
 //! known in a `watch` channel. A waiter follows the channel with a deadline of its own and may be dropped at any
 //! time; the last one to leave stops the owner, which drops the engine's request, which cancels the pull in the engine.
+//!
+//! An attempt that is silent for `--docker_pull_inactivity_timeout` is ended here and not in the engine's client: whether
+//! its silence counts depends on the other attempts; see `flow`.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -27,15 +30,17 @@ use tokio_util::task::TaskTracker;
 use super::budget::{Budget, Clock};
 use super::counters::PullCounters;
 use super::failure::{PullClass, PullError};
+use super::flow::Lines;
 use super::key::PullKey;
 use super::lanes::PullId;
 use super::news::{PullNews, PullStage};
+use super::policy::Fallback;
 use super::retry::Attempts;
 use super::settings::PullSettings;
 use super::table::{Joined, Signal, Table};
-use super::tally::{PullTotals, Tally};
+use super::tally::PullTotals;
 
-/// How often a waiter looks at a pull that tells nothing new.
+/// How often a waiter looks at a pull that tells nothing new, and a silent pull is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the lines of an attempt go.
@@ -69,13 +74,34 @@ struct Inner {
     table: Mutex<Table>,
 }
 
-/// When a waiter leaves a pull that goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// When its own time is up.
-    ToTheEnd,
-    /// At the first failure that may pass, since it has another way.
-    FirstFailure,
+/// How one attempt ended.
+#[derive(Debug)]
+struct Ended {
+    how: How,
+    took: Duration,
+    /// Whether the engine said anything.
+    lines: Lines,
+}
+
+#[derive(Debug)]
+enum How {
+    Done,
+    Failed(AttemptFailure),
+    /// It made room for others.
+    Aside,
+}
+
+/// An attempt of which nothing came for too long.
+#[derive(Debug, thiserror::Error)]
+enum Silence {
+    #[error("cannot pull image {image}: no answer within {}s", after.as_secs_f64())]
+    OfRegistry { image: String, after: Duration },
+    #[error(
+        "cannot pull image {image}: no answer within {}s: the engine keeps its layers waiting (max-concurrent-downloads) \
+         and tells of no others",
+        after.as_secs_f64()
+    )]
+    OfEngine { image: String, after: Duration },
 }
 
 /// One who waits. Dropping it leaves.
@@ -99,11 +125,12 @@ struct Owner {
 impl PullManager {
     /// Pulls with an engine. Owners are spawned on `tasks`.
     pub(crate) fn new(engine: Engine, settings: PullSettings, tasks: TaskTracker) -> Self {
-        let inactivity = settings.inactivity;
         Self::attempting(settings, tasks, move |key, image, tap| {
             let (engine, key, image) = (engine.clone(), key.clone(), image.clone());
             Box::pin(async move {
-                let options = PullOptions { total: None, inactivity, platform: key.platform() };
+                // The owner's own clock ends it.
+                let options =
+                    PullOptions { total: None, inactivity: Duration::MAX, platform: key.platform() };
                 engine.pull(&image, key.credentials(), options, tap).await.map_err(|error| AttemptFailure {
                     class: PullClass::of(&error),
                     retry_after: match error.kind() {
@@ -135,7 +162,8 @@ impl PullManager {
         self.inner.table().counters()
     }
 
-    /// Waits for a pull of `image`, joining one that is under way; `told` hears of it at least once a second.
+    /// Waits for a pull of `image`, joining one that is under way; `told` hears of it at least once a second. A waiter
+    /// with something to fall back on leaves at the first failure that sends it there, and does not wait for retries.
     ///
     /// # Errors
     ///
@@ -148,10 +176,10 @@ impl PullManager {
         &self,
         key: &PullKey,
         image: &ImageRef,
-        patience: Patience,
+        fallback: Fallback,
         told: impl FnMut(&PullNews) + Send,
     ) -> Result<(), PullError> {
-        self.join(key, image)?.wait(self.inner.settings.timeout, &image.familiar(), patience, told).await
+        self.join(key, image)?.wait(self.inner.settings.timeout, &image.familiar(), fallback, told).await
     }
 
     fn join<'a>(&'a self, key: &'a PullKey, image: &ImageRef) -> Result<Waiter<'a>, PullError> {
@@ -187,6 +215,27 @@ impl Inner {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Ends when an attempt was silent for too long. It looks now and then, for the others move its clock.
+    async fn silent(&self, id: PullId, image: &ImageRef) -> AttemptFailure {
+        let after = self.settings.inactivity;
+        loop {
+            let now = Instant::now();
+            let since = self.table().flow.quiet_since(id, now).unwrap_or(now);
+            let until = since.checked_add(after);
+            if until.is_some_and(|until| until <= now) {
+                break;
+            }
+            let look = now + LOOK;
+            sleep_until(until.map_or(look, |until| until.min(look))).await;
+        }
+        let (image, is_held) = (image.familiar(), self.table().flow.is_held(id));
+        let silence = match is_held {
+            true => Silence::OfEngine { image, after },
+            false => Silence::OfRegistry { image, after },
+        };
+        AttemptFailure { class: PullClass::Network, retry_after: None, source: Arc::new(silence) }
+    }
 }
 
 impl Waiter<'_> {
@@ -194,20 +243,31 @@ impl Waiter<'_> {
         mut self,
         timeout: Option<Duration>,
         image: &str,
-        patience: Patience,
+        fallback: Fallback,
         mut told: impl FnMut(&PullNews) + Send,
     ) -> Result<(), PullError> {
         let mut budget = Budget::new(timeout);
+        let mut given_back = self.inner.table().lost(self.id);
+        let mut last = None;
         loop {
             let news = self.news.borrow_and_update().clone();
             told(&news);
+            let lost = self.inner.table().lost(self.id);
+            if lost > given_back {
+                budget.give_back(lost - given_back, Instant::now());
+                given_back = lost;
+            }
             let clock = match &news.stage {
                 PullStage::Done(result) => return result.clone(),
-                PullStage::Paused { error, .. } if patience == Patience::FirstFailure => {
-                    return Err(error.clone());
+                PullStage::Paused { error, .. } => {
+                    if error.class().is_some_and(|class| fallback.takes(class)) {
+                        return Err(error.clone());
+                    }
+                    last = Some(Box::new(error.clone()));
+                    Clock::Runs
                 }
                 PullStage::Queued => Clock::Stands,
-                PullStage::Pulling | PullStage::Paused { .. } => Clock::Runs,
+                PullStage::Pulling => Clock::Runs,
             };
             let now = Instant::now();
             let deadline = budget.set(clock, now);
@@ -221,7 +281,7 @@ impl Waiter<'_> {
                 () = sleep_until(deadline.map_or(look, |deadline| deadline.min(look))) => {
                     if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                         let after = timeout.unwrap_or_default();
-                        return Err(PullError::TimedOut { image: image.to_owned(), after });
+                        return Err(PullError::TimedOut { image: image.to_owned(), after, last });
                     }
                 }
             }
@@ -251,69 +311,89 @@ impl Owner {
 
     async fn attempts(&mut self) -> Result<(), PullError> {
         let mut attempts = Attempts::default();
-        let mut away_since: Option<Instant> = None;
+        let mut away = Duration::ZERO;
         loop {
-            let Some(ended) = self.attempt().await else {
-                self.tell(PullStage::Queued);
-                self.inner.table().set_aside(self.id, Instant::now());
-                continue;
+            let Ended { how, took, lines } = self.attempt().await;
+            let AttemptFailure { class, retry_after, source } = match how {
+                How::Done => return Ok(()),
+                How::Failed(failure) => failure,
+                How::Aside => {
+                    self.tell(PullStage::Queued);
+                    self.inner.table().set_aside(self.id, took, Instant::now());
+                    continue;
+                }
             };
-            let Err(failure) = ended else { return Ok(()) };
-            let AttemptFailure { class, retry_after, source } = failure;
-            let now = Instant::now();
-            let entry = self.inner.table().failed(self.id, class, now);
-            away_since = (class == PullClass::EngineAway).then(|| away_since.unwrap_or(now));
-            let away = away_since.map(|since| now.duration_since(since)).unwrap_or_default();
+            let entry = self.inner.table().failed(self.id, class, Instant::now());
+            let is_still_away =
+                class == PullClass::EngineAway && lines == Lines::None && away > Duration::ZERO;
+            away = match (class, lines) {
+                (PullClass::EngineAway, Lines::None) => away + took,
+                // It was there in between.
+                _ => Duration::ZERO,
+            };
             let retry = &self.inner.settings.retry;
             let pause = attempts.after(class, retry_after, away, retry, chance());
             let image = self.image.familiar();
             let error = PullError::Failed { image, attempts: attempts.failed.max(1), class, source };
-            // Told to everybody who waits, and in each sandbox.
-            tracing::info!(
-                image = self.image.familiar(),
-                class = class.name(),
-                pause_ms = pause.map(|pause| pause.as_millis()),
-                error = crate::chain(&error),
-                "an attempt to pull an image failed"
-            );
+            if !is_still_away {
+                // Told to everybody who waits, and in each sandbox.
+                tracing::info!(
+                    image = self.image.familiar(),
+                    class = class.name(),
+                    pause_ms = pause.map(|pause| pause.as_millis()),
+                    error = crate::chain(&error),
+                    "an attempt to pull an image failed"
+                );
+            }
             let Some(pause) = pause else { return Err(error) };
             self.tell(PullStage::Paused { error, pause });
             sleep(pause).await;
+            away += pause;
             self.tell(PullStage::Queued);
             self.inner.table().again(self.id, entry, Instant::now());
         }
     }
 
-    /// Waits for its turn and pulls; `None` when it was set aside.
-    async fn attempt(&mut self) -> Option<Result<(), AttemptFailure>> {
-        self.turn(Signal::Go).await;
-        let mut tally = Tally::default();
-        self.news.send_modify(|news| *news = PullNews { stage: PullStage::Pulling, totals: tally.totals() });
-        let news = self.news.clone();
+    /// Waits for its turn and pulls.
+    async fn attempt(&mut self) -> Ended {
+        // The word to make room may have replaced the word to begin before this task was run.
+        if self.turn(|signal| signal != Signal::Wait).await == Signal::Aside {
+            return Ended { how: How::Aside, took: Duration::ZERO, lines: Lines::None };
+        }
+        let since = Instant::now();
+        self.inner.table().flow.begin(self.id, since);
+        self.news.send_modify(|news| (news.stage, news.totals) = (PullStage::Pulling, PullTotals::default()));
+        let (inner, id, news) = (self.inner.clone(), self.id, self.news.clone());
         let tap = Box::new(move |line| {
-            tally.take(line);
-            let totals = tally.totals();
+            let totals = inner.table().flow.take(id, line, Instant::now());
             news.send_if_modified(|news| std::mem::replace(&mut news.totals, totals) != totals);
         });
         let attempt = (self.inner.attempting)(&self.key, &self.image, tap);
-        let inner = self.inner.clone();
+        let (inner, image) = (self.inner.clone(), self.image.clone());
+        let silent = inner.silent(self.id, &image);
         let grown = async {
             // From now on it is a big one, and may have to make room.
             sleep(inner.settings.quick).await;
             inner.table().give(Instant::now());
             std::future::pending::<()>().await;
         };
-        tokio::select! {
-            ended = attempt => Some(ended),
-            () = self.turn(Signal::Aside) => None,
-            () = grown => None,
-        }
+        let how = tokio::select! {
+            ended = attempt => ended.map_or_else(How::Failed, |()| How::Done),
+            failure = silent => How::Failed(failure),
+            _ = self.turn(|signal| signal == Signal::Aside) => How::Aside,
+            () = grown => How::Aside,
+        };
+        let now = Instant::now();
+        let lines = self.inner.table().flow.end(self.id, now);
+        Ended { how, took: now.duration_since(since), lines }
     }
 
     /// Waits for a signal. The table holds the sender for as long as this pull is in it.
-    async fn turn(&mut self, wanted: Signal) {
-        if self.signals.wait_for(|signal| *signal == wanted).await.is_err() {
-            std::future::pending::<()>().await;
+    async fn turn(&mut self, is_wanted: impl Fn(Signal) -> bool) -> Signal {
+        let signal = self.signals.wait_for(|signal| is_wanted(*signal)).await.map(|signal| *signal);
+        match signal {
+            Ok(signal) => signal,
+            Err(_) => std::future::pending().await,
         }
     }
 

@@ -13,6 +13,7 @@
 //! | `policy`, `retry`, `budget` | decisions, pure |
 //! | `failure`, `sentences` | what kind of failure it was |
 //! | `negative` | refusals of a moment ago |
+//! | `flow` | whose layers come, and whose only wait in the engine, pure |
 //! | `tally`, `news`, `listener` | how far a pull is, and who is told |
 //! | `counters`, `settings` | numbers for metrics, values of flags |
 //! | `identity` | which image it was that ran |
@@ -21,6 +22,7 @@ mod acquire;
 mod budget;
 mod counters;
 mod failure;
+mod flow;
 mod identity;
 mod key;
 mod lanes;

@@ -38,10 +38,10 @@ impl NegativeCache {
         Self { settings, known: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// The refusal of the same question, if it is not too old.
-    pub(crate) fn get(&self, key: &PullKey, now: Instant) -> Option<PullError> {
-        let (error, since) = self.known.get(key)?;
-        (now.duration_since(*since) < self.settings.ttl).then(|| error.clone())
+    /// The refusal of the same question, if it is not too old. What is too old goes: its key has credentials.
+    pub(crate) fn get(&mut self, key: &PullKey, now: Instant) -> Option<PullError> {
+        self.drop_surplus(now);
+        self.known.get(key).map(|(error, _)| error.clone())
     }
 
     /// Remembers a refusal.
@@ -51,6 +51,17 @@ impl NegativeCache {
         }
         self.known.insert(key.clone(), (error, now));
         self.order.push_back((key, now));
+        self.drop_surplus(now);
+    }
+
+    /// Forgets a refusal that does not hold any more.
+    pub(crate) fn remove(&mut self, key: &PullKey) {
+        self.known.remove(key);
+        self.order.retain(|(known, _)| known != key);
+    }
+
+    /// Drops the refusals that are too old, and the oldest of too many.
+    fn drop_surplus(&mut self, now: Instant) {
         while let Some((_, since)) = self.order.front() {
             let is_old = now.duration_since(*since) >= self.settings.ttl;
             if !is_old && self.order.len() <= self.settings.size {
@@ -61,11 +72,6 @@ impl NegativeCache {
                 self.known.remove(&key);
             }
         }
-    }
-
-    /// Forgets a refusal that does not hold any more.
-    pub(crate) fn remove(&mut self, key: &PullKey) {
-        self.known.remove(key);
     }
 }
 
@@ -98,9 +104,22 @@ mod tests {
         assert!(cache.get(&key("a", Some("y")), now).is_none());
         assert!(cache.get(&key("a", None), now).is_none());
         assert!(cache.get(&key("a:other", Some("x")), now).is_none());
-        assert!(cache.get(&key("a", Some("x")), now + 30 * SECOND).is_none());
         cache.remove(&key("a", Some("x")));
         assert!(cache.get(&key("a", Some("x")), now).is_none());
+        assert!(cache.order.is_empty(), "a secret is kept");
+        cache.put(key("a", Some("x")), refusal("a"), now);
+        assert!(cache.get(&key("a", Some("x")), now + 30 * SECOND).is_none());
+    }
+
+    #[test]
+    fn a_look_for_anything_drops_what_is_too_old() {
+        let (mut cache, now) = (cache(8), Instant::now());
+        cache.put(key("a", Some("x")), refusal("a"), now);
+        cache.put(key("b", Some("x")), refusal("b"), now + 20 * SECOND);
+        assert!(cache.get(&key("other", None), now + 30 * SECOND).is_none());
+        assert_eq!((cache.known.len(), cache.order.len()), (1, 1));
+        assert!(cache.get(&key("other", None), now + 50 * SECOND).is_none());
+        assert!(cache.known.is_empty() && cache.order.is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::failure::PullError;
+use super::failure::{PullClass, PullError};
 use super::tally::PullTotals;
 
 /// How often at most a line about a pull that goes on is written.
@@ -45,14 +45,17 @@ pub(crate) struct Reporter {
     since: Instant,
     written: Instant,
     paused: bool,
+    /// The last pause that was told, and when.
+    told: Option<(Option<PullClass>, Duration, Instant)>,
 }
 
 impl Reporter {
     pub(crate) fn new(image: String, now: Instant) -> Self {
-        Self { image, since: now, written: now, paused: false }
+        Self { image, since: now, written: now, paused: false, told: None }
     }
 
-    /// The line that is due, if one is: of a pull that goes on every ten seconds, of a pause once, and one at the end.
+    /// The line that is due, if one is: of a pull that goes on every ten seconds, of a pause once (of a row of
+    /// equal ones every ten seconds), and one at the end.
     /// A failure at the end is not told here, since the task's status tells it.
     pub(crate) fn line(&mut self, news: &PullNews, now: Instant) -> Option<String> {
         let image = &self.image;
@@ -67,6 +70,13 @@ impl Reporter {
                 format!("image {image} is being pulled: {}", progress(&news.totals))
             }
             PullStage::Paused { error, pause } if !was_paused => {
+                let same = |told: &(Option<PullClass>, Duration, Instant)| {
+                    (told.0, told.1) == (error.class(), *pause) && now.duration_since(told.2) < EVERY
+                };
+                if self.told.as_ref().is_some_and(same) {
+                    return None;
+                }
+                self.told = Some((error.class(), *pause, now));
                 format!("{}; the pull is tried again in {:.0}s", crate::chain(error), pause.as_secs_f64())
             }
             PullStage::Done(Ok(())) => {
@@ -82,8 +92,12 @@ impl Reporter {
 }
 
 fn progress(totals: &PullTotals) -> String {
-    let PullTotals { layers, layers_done, bytes, bytes_total, unpacking } = *totals;
-    let step = if unpacking { ", unpacking" } else { "" };
+    let PullTotals { layers, layers_done, bytes, bytes_total, unpacking, held } = *totals;
+    let step = match (held, unpacking) {
+        (true, _) => ", the others wait in the engine for layers of other images",
+        (false, true) => ", unpacking",
+        (false, false) => "",
+    };
     format!(
         "{:.1} of {:.1} MB, {layers_done} of {layers} layers{step}",
         megabytes(bytes),
@@ -106,7 +120,7 @@ mod tests {
             layers_done: 1,
             bytes: 1_500_000,
             bytes_total: 9_000_000,
-            unpacking: false,
+            ..PullTotals::default()
         };
         PullNews { stage, totals }
     }
@@ -132,6 +146,39 @@ mod tests {
         assert_eq!(lines.count(), 9);
     }
 
+    /// An engine that is away is asked once a second.
+    #[test]
+    fn a_row_of_equal_pauses_is_told_every_ten_seconds() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let away = |class| PullError::Failed {
+            image: "app".into(),
+            attempts: 1,
+            class,
+            source: std::sync::Arc::new(std::io::Error::other("away")),
+        };
+        let mut reporter = Reporter::new("app".into(), start);
+        let mut told = |class, pause, at| {
+            let stage = PullStage::Paused { error: away(class), pause };
+            let is_told = reporter.line(&news(stage), start + at * second).is_some();
+            reporter.line(&news(PullStage::Pulling), start + at * second);
+            is_told
+        };
+        let lines = (0..60).filter(|at| told(PullClass::EngineAway, second, *at)).count();
+        assert_eq!(lines, 6);
+        assert!(told(PullClass::Network, second, 60), "another reason");
+        assert!(told(PullClass::Network, 2 * second, 60), "another pause");
+    }
+
+    #[test]
+    fn what_waits_in_the_engine_is_told_so() {
+        let totals = PullTotals { held: true, ..news(PullStage::Pulling).totals };
+        assert!(
+            progress(&totals)
+                .ends_with("1 of 3 layers, the others wait in the engine for layers of other images")
+        );
+    }
+
     #[test]
     fn a_pause_is_told_once_each_and_at_once() {
         let start = Instant::now();
@@ -141,7 +188,7 @@ mod tests {
         assert!(line.ends_with("; the pull is tried again in 4s"), "{line}");
         assert_eq!(reporter.line(&news(pause()), start), None);
         assert_eq!(reporter.line(&news(PullStage::Pulling), start), None);
-        assert!(reporter.line(&news(pause()), start).is_some());
+        assert!(reporter.line(&news(pause()), start + EVERY).is_some());
         assert_eq!(reporter.line(&news(PullStage::Done(Err(failed()))), start), None);
     }
 }

@@ -34,6 +34,22 @@ pub(crate) enum Fallback {
     Cached,
 }
 
+impl Fallback {
+    /// Whether a failure of this class is one to fall back at.
+    pub(crate) fn takes(self, class: PullClass) -> bool {
+        self == Self::Cached
+            && match class {
+                PullClass::RateLimited | PullClass::Network => true,
+                // The registry answered, and what it said holds; or the trouble is on this host.
+                PullClass::NotFound
+                | PullClass::Denied
+                | PullClass::DiskFull
+                | PullClass::Engine
+                | PullClass::EngineAway => false,
+            }
+    }
+}
+
 /// How a launch comes to its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -63,16 +79,13 @@ impl PullPolicy {
 impl Plan {
     /// Whether a failure of this class sends the launch to the image on the host.
     pub(crate) fn falls_back(self, class: PullClass) -> bool {
-        self.fallback == Fallback::Cached
-            && match class {
-                PullClass::RateLimited | PullClass::Network => true,
-                // The registry answered, and what it said holds; or the trouble is on this host.
-                PullClass::NotFound
-                | PullClass::Denied
-                | PullClass::DiskFull
-                | PullClass::Engine
-                | PullClass::EngineAway => false,
-            }
+        self.fallback.takes(class)
+    }
+
+    /// The plan for an image that is named by its id, which no registry knows: whatever was forced, it is on the host or
+    /// cannot be had.
+    pub(crate) fn of_an_id(self) -> Self {
+        Self { first: First::Look, fallback: Fallback::None }
     }
 }
 
@@ -94,6 +107,16 @@ mod tests {
         #[case] fallback: Fallback,
     ) {
         assert_eq!(flag.plan(task), Plan { first, fallback });
+    }
+
+    #[test]
+    fn an_id_is_looked_for_whatever_is_forced() {
+        for policy in [PullPolicy::IfNotPresent, PullPolicy::Always, PullPolicy::PreferCached] {
+            for task in [TaskPolicy::IfMissing, TaskPolicy::Always] {
+                let plan = Plan { first: First::Look, fallback: Fallback::None };
+                assert_eq!(policy.plan(task).of_an_id(), plan);
+            }
+        }
     }
 
     #[rstest::rstest]

@@ -66,7 +66,7 @@ impl Backoff {
 
 impl Attempts {
     /// Counts a failure, and says after which pause the pull is tried again; `None` when it is not. `away` is for how
-    /// long the engine has been away without a break.
+    /// long the engine has been away without a break: the attempts of which it said nothing, and the pauses between.
     pub(crate) fn after(
         &mut self,
         class: PullClass,

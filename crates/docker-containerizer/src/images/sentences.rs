@@ -7,8 +7,8 @@
 //! that no row fits is of the class [`PullClass::Engine`], which is not tried again.
 //!
 //! Rows of `SEEN` are met with a real engine and a real registry behind a proxy that fails
-//! (`integration/tests/images_pull.rs`, `each_failure_of_a_registry_has_its_class`). Rows of `READ` cannot be produced
-//! there; each says where it is from.
+//! (`integration/tests/images_pull`, `each_failure_of_a_registry_has_its_class` and the tests beside it). Rows of `READ`
+//! are not: they need a network that loses packets, a full disk or another engine. Each says where it is from.
 
 use Piece::{Ends, Has, Whole};
 
@@ -37,18 +37,22 @@ const SEEN: &[(Piece, PullClass)] = &[
     (Has("no basic auth credentials"), PullClass::Denied),
     (Whole("unauthorized"), PullClass::Denied),
     (Ends(": unauthorized"), PullClass::Denied),
+    (Has("unauthorized: "), PullClass::Denied),
     (Whole("denied"), PullClass::Denied),
     (Ends(": denied"), PullClass::Denied),
     (Has("received unexpected http status: 5"), PullClass::Network),
+    // A name in an index that has not this host's platform.
+    (Has("no matching manifest for"), PullClass::NotFound),
     // The way to the registry.
     (Has("connection refused"), PullClass::Network),
     (Has("no such host"), PullClass::Network),
     (Ends("eof"), PullClass::Network),
+    (Has("connection reset by peer"), PullClass::Network),
     // A layer with another content than its digest says: what is on the way may be at fault.
     (Has("filesystem layer verification failed"), PullClass::Network),
 ];
 
-/// What the tests cannot produce.
+/// What the tests do not produce.
 const READ: &[(Piece, PullClass)] = &[
     // The file system of the engine's images is full, or its quota is: Go's words for ENOSPC and EDQUOT.
     (Has("no space left on device"), PullClass::DiskFull),
@@ -59,18 +63,18 @@ const READ: &[(Piece, PullClass)] = &[
     (Has("operation not permitted"), PullClass::Engine),
     // The registry's answers with details (`registry/api/errcode` of the distribution project), where an engine does
     // not turn them into a status.
-    (Has("unauthorized: "), PullClass::Denied),
     (Has("denied: requested access"), PullClass::Denied),
     (Has("pull access denied"), PullClass::Denied),
     (Has("name unknown: "), PullClass::NotFound),
     (Has("blob unknown"), PullClass::NotFound),
-    // A name in an index that has not this host's platform (`distribution/pull_v2.go` of the engine).
-    (Has("no matching manifest for"), PullClass::NotFound),
     // Go's `net` and `net/http` for a registry that is slow, breaks off, or cannot be reached from here.
-    (Has("connection reset by peer"), PullClass::Network),
     (Has("i/o timeout"), PullClass::Network),
     (Has("tls handshake timeout"), PullClass::Network),
     (Has("client.timeout exceeded"), PullClass::Network),
+    (Has("timeout awaiting response headers"), PullClass::Network),
+    (Has("use of closed network connection"), PullClass::Network),
+    (Has("server closed idle connection"), PullClass::Network),
+    (Has("transport connection broken"), PullClass::Network),
     (Has("context deadline exceeded"), PullClass::Network),
     (Has("request canceled while waiting for connection"), PullClass::Network),
     (Has("no route to host"), PullClass::Network),
@@ -79,6 +83,13 @@ const READ: &[(Piece, PullClass)] = &[
     (Has("server misbehaving"), PullClass::Network),
     (Has("broken pipe"), PullClass::Network),
     (Has("connection timed out"), PullClass::Network),
+    // The same over HTTP/2 (`golang.org/x/net/http2`), of engines that speak it: a registry, or what stands before it, that restarts or sheds load
+    // ends streams and connections. The engine does not ask for manifests and tokens again.
+    (Has("stream error: stream id"), PullClass::Network),
+    (Has("http2: server sent goaway"), PullClass::Network),
+    (Has("http2: client connection "), PullClass::Network),
+    (Has("http2: transport received "), PullClass::Network),
+    (Has("http2: timeout awaiting "), PullClass::Network),
     // containerd's resolver and fetcher (`core/remotes/docker`), in engines with the containerd image store.
     (Has("429 too many requests"), PullClass::RateLimited),
     (Has("insufficient_scope"), PullClass::Denied),
@@ -145,6 +156,22 @@ mod tests {
         "Get \"https://nosuch.invalid/v2/\": dial tcp: lookup nosuch.invalid on 127.0.0.1:53: no such host",
         PullClass::Network
     )]
+    #[case(
+        "Get \"https://reg.test/v2/a/manifests/1\": stream error: stream ID 1; INTERNAL_ERROR; received from peer",
+        PullClass::Network
+    )]
+    #[case(
+        "Get \"https://reg.test/v2/\": http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR, debug=\"\"",
+        PullClass::Network
+    )]
+    #[case("Get \"https://reg.test/v2/\": http2: client connection lost", PullClass::Network)]
+    #[case(
+        "Get \"https://reg.test/v2/\": http2: Transport received Server's graceful shutdown GOAWAY",
+        PullClass::Network
+    )]
+    #[case("Get \"https://reg.test/v2/\": net/http: timeout awaiting response headers", PullClass::Network)]
+    #[case("read tcp 127.0.0.1:1->127.0.0.1:2: use of closed network connection", PullClass::Network)]
+    #[case("Get \"https://reg.test/v2/\": http: server closed idle connection", PullClass::Network)]
     #[case("filesystem layer verification failed for digest sha256:00", PullClass::Network)]
     #[case(
         "failed to register layer: Error processing tar file(exit status 1): write /x: no space left on device",

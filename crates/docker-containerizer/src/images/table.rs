@@ -3,6 +3,7 @@
 //! Everything in it is sync and short, so it stands under one plain lock that is never held across an await.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::counters::PullCounters;
 use super::failure::{PullClass, PullError};
+use super::flow::Flow;
 use super::key::PullKey;
 use super::lanes::{Entry, Lanes, PullId, Turn};
 use super::negative::NegativeCache;
@@ -34,8 +36,12 @@ pub(crate) struct Table {
     /// The pulls that may be joined.
     pulls: HashMap<PullKey, Shared>,
     lanes: Lanes,
+    /// How far the attempts are.
+    pub(crate) flow: Flow,
     /// How each pull is told its turn; of all that have a place or wait for one.
     signals: HashMap<PullId, watch::Sender<Signal>>,
+    /// For how long pulls ran in vain, since they were set aside for others.
+    lost: HashMap<PullId, Duration>,
     negative: NegativeCache,
     counters: PullCounters,
     next: PullId,
@@ -65,7 +71,9 @@ impl Table {
             settings,
             pulls: HashMap::new(),
             lanes: Lanes::new(settings.max_parallel, settings.quick),
+            flow: Flow::default(),
             signals: HashMap::new(),
+            lost: HashMap::new(),
             negative: NegativeCache::new(settings.negative),
             counters: PullCounters::default(),
             next: 0,
@@ -131,10 +139,16 @@ impl Table {
         entry
     }
 
-    /// A pull that was set aside stands in its queue again.
-    pub(crate) fn set_aside(&mut self, id: PullId, now: Instant) {
+    /// A pull that was set aside after so long stands in its queue again.
+    pub(crate) fn set_aside(&mut self, id: PullId, ran: Duration, now: Instant) {
+        *self.lost.entry(id).or_default() += ran;
         self.counters.set_aside += 1;
         self.enter(id, Entry::Long, now);
+    }
+
+    /// For how long a pull ran in vain so far.
+    pub(crate) fn lost(&self, id: PullId) -> Duration {
+        self.lost.get(&id).copied().unwrap_or_default()
     }
 
     /// A pull comes back for another attempt.
@@ -166,13 +180,15 @@ impl Table {
             self.pulls.remove(key);
         }
         self.signals.remove(&id);
+        self.flow.end(id, now);
+        self.lost.remove(&id);
         self.lanes.leave(id);
         self.give(now);
     }
 
     /// Tells the pulls whose turn it is.
     pub(crate) fn give(&mut self, now: Instant) {
-        for turn in self.lanes.turns(now) {
+        for turn in self.lanes.turns(now, |id| self.flow.is_past_half(id)) {
             let (id, signal) = match turn {
                 Turn::Go(id) => (id, Signal::Go),
                 Turn::Aside(id) => (id, Signal::Aside),

@@ -57,6 +57,16 @@ impl ProxiedRegistry<'_> {
         Ok(self.reference(name, tag))
     }
 
+    /// As [`Registry::publish_index`]; the reference is through the proxy.
+    ///
+    /// # Errors
+    ///
+    /// The registry refuses.
+    pub async fn publish_index(&self, name: &str, tag: &str, architecture: &str) -> Result<String> {
+        self.registry.publish_index(name, tag, architecture).await?;
+        Ok(self.reference(name, tag))
+    }
+
     /// Tells how often the engine asked for this part of a repository (`manifests`, `blobs`), by GET or HEAD.
     pub fn asked(&self, name: &str, part: &str) -> usize {
         let path = format!("/v2/{name}/{part}/");

@@ -15,6 +15,7 @@ use crate::http1::{Body, Headers, Reader, RequestHead, ResponseHead};
 use crate::images::{self, TestImage};
 
 /// The types of what is stored.
+const INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// The engine looks at the bytes, not at the name: a layer need not be compressed.
@@ -55,8 +56,39 @@ impl Registry {
     ///
     /// The registry refuses, or speaks TLS.
     pub async fn publish(&self, name: &str, tag: &str, layers: &[Layer]) -> Result<String> {
+        let manifest = self.manifest(name, layers).await?;
+        self.put_manifest(name, tag, MANIFEST, manifest).await
+    }
+
+    /// Puts an index there that has one image, of this architecture, and returns the reference.
+    ///
+    /// # Errors
+    ///
+    /// The registry refuses.
+    pub async fn publish_index(&self, name: &str, tag: &str, architecture: &str) -> Result<String> {
+        let manifest = self.manifest(name, &[]).await?;
+        let (size, digest) = (manifest.len(), digest(manifest.as_bytes()));
+        self.put_manifest(name, &digest, MANIFEST, manifest).await?;
+        let platform = json!({ "architecture": architecture, "os": "linux" });
+        let listed = json!({ "mediaType": MANIFEST, "size": size, "digest": digest, "platform": platform });
+        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [listed] });
+        self.put_manifest(name, tag, INDEX, index.to_string()).await
+    }
+
+    /// Stores a manifest under a tag or its digest; returns the reference of the tag.
+    async fn put_manifest(&self, name: &str, tag: &str, kind: &str, manifest: String) -> Result<String> {
+        let path = format!("/v2/{name}/manifests/{tag}");
+        let answer = self.ask("PUT", &path, Some((kind, manifest.into()))).await?;
+        ensure!(answer.status == 201, "the registry refused the manifest: {}", answer.status);
         let reference = format!("{}/{name}:{tag}", self.host());
-        self.note(&reference);
+        if !tag.contains(':') {
+            self.note(&reference);
+        }
+        Ok(reference)
+    }
+
+    /// Stores what an image consists of, and returns its manifest.
+    async fn manifest(&self, name: &str, layers: &[Layer]) -> Result<String> {
         let busybox = Layer(images::layer()?.into());
         let layers: Vec<&Layer> = std::iter::once(&busybox).chain(layers).collect();
         let mut listed = Vec::new();
@@ -77,18 +109,13 @@ impl Registry {
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": listed,
         });
-        let path = format!("/v2/{name}/manifests/{tag}");
-        let answer = self.ask("PUT", &path, Some((MANIFEST, manifest.to_string().into()))).await?;
-        ensure!(answer.status == 201, "the registry refused the manifest: {}", answer.status);
-        Ok(reference)
+        Ok(manifest.to_string())
     }
 
     /// Stores a blob, and returns its entry in a manifest.
     async fn blob(&self, name: &str, kind: &str, content: Bytes) -> Result<Value> {
-        let digest: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        let entry = json!({
-            "mediaType": kind, "size": content.len(), "digest": format!("sha256:{digest}"),
-        });
+        let digest = digest(&content);
+        let entry = json!({ "mediaType": kind, "size": content.len(), "digest": digest });
         let begun = self.ask("POST", &format!("/v2/{name}/blobs/uploads/"), None).await?;
         let Some(location) = begun.headers.get("location") else {
             bail!("the registry gave no place for a blob: {}", begun.status);
@@ -97,7 +124,7 @@ impl Registry {
         let path = location.splitn(4, '/').nth(3).filter(|_| location.contains("://"));
         let path = path.map_or(location.to_owned(), |path| format!("/{path}"));
         let join = if path.contains('?') { '&' } else { '?' };
-        let put = format!("{path}{join}digest=sha256:{digest}");
+        let put = format!("{path}{join}digest={digest}");
         let stored = self.ask("PUT", &put, Some(("application/octet-stream", content))).await?;
         ensure!(stored.status == 201, "the registry refused a blob: {}", stored.status);
         Ok(entry)
@@ -136,4 +163,9 @@ impl Registry {
             .with_context(|| format!("{method} {target}: no answer"))?
             .with_context(|| format!("{method} {target}"))
     }
+}
+
+fn digest(content: &[u8]) -> String {
+    let digest: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digest}")
 }

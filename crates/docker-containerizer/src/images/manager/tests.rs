@@ -62,6 +62,8 @@ fn settings() -> PullSettings {
             rate_limit: Backoff { from: 60 * SECOND, to: 600 * SECOND },
         },
         negative: NegativeSettings { ttl: 30 * SECOND, size: 8 },
+        // What is in place of the engine says one line per attempt.
+        inactivity: 100_000 * SECOND,
         ..PullSettings::default()
     }
 }
@@ -71,19 +73,36 @@ fn manager(
     settings: PullSettings,
     attempt: impl Fn(usize) -> (Duration, Option<PullClass>) + Send + Sync + 'static,
 ) -> (PullManager, Arc<Seen>, TaskTracker) {
+    saying(settings, move |at| {
+        let (takes, fails) = attempt(at);
+        // An engine that is away says nothing.
+        let is_there = fails != Some(PullClass::EngineAway);
+        (is_there.then_some((Duration::ZERO, "Pulling fs layer")).into_iter().collect(), takes, fails)
+    })
+}
+
+/// What an attempt says, how long it takes after that, and how it ends.
+type Script = (Vec<(Duration, &'static str)>, Duration, Option<PullClass>);
+
+/// The same, which says lines about one layer of its own, each after a time.
+fn saying(
+    settings: PullSettings,
+    attempt: impl Fn(usize) -> Script + Send + Sync + 'static,
+) -> (PullManager, Arc<Seen>, TaskTracker) {
     let (seen, tasks) = (Arc::new(Seen::default()), TaskTracker::new());
     let far = seen.clone();
     let manager = PullManager::attempting(settings, tasks.clone(), move |key, _, mut tap| {
         let counted = Counted::new(&far, key);
-        let (takes, fails) = attempt(far.begun.load(Ordering::Relaxed) - 1);
+        let at = far.begun.load(Ordering::Relaxed) - 1;
+        let (lines, takes, fails) = attempt(at);
         Box::pin(async move {
             let _counted = counted;
-            tap(PullProgress {
-                layer: "a".into(),
-                status: "Pulling fs layer".into(),
-                current: None,
-                total: None,
-            });
+            for (after, status) in lines {
+                sleep(after).await;
+                let (current, total) =
+                    if status == "Downloading" { (Some(1), Some(100)) } else { (None, None) };
+                tap(PullProgress { layer: at.to_string(), status: status.into(), current, total });
+            }
             sleep(takes).await;
             match fails {
                 None => Ok(()),
@@ -105,7 +124,7 @@ fn key(at: usize) -> PullKey {
 }
 
 async fn pull(manager: &PullManager, at: usize) -> Result<(), PullError> {
-    manager.pull(&key(at), &image(at), Patience::ToTheEnd, |_| {}).await
+    manager.pull(&key(at), &image(at), Fallback::None, |_| {}).await
 }
 
 /// Nothing of any pull is left.
@@ -139,7 +158,7 @@ async fn other_credentials_are_another_pull() {
     let login = |user: &str| docker_engine::Credentials { username: user.into(), ..Default::default() };
     let keys = ["a", "b", "a"].map(|user| PullKey::new(&image(1), None, Some(login(user))));
     let image = image(1);
-    join_all(keys.iter().map(|key| manager.pull(key, &image, Patience::ToTheEnd, |_| {}))).await;
+    join_all(keys.iter().map(|key| manager.pull(key, &image, Fallback::None, |_| {}))).await;
     assert_eq!(seen.begun.load(Ordering::Relaxed), 2);
     assert_clean(&manager, &seen, &tasks).await;
 }
@@ -198,7 +217,7 @@ async fn what_may_pass_is_tried_again_and_told() {
     let (manager, seen, tasks) = manager(settings(), |at| (SECOND, (at < 2).then_some(PullClass::Network)));
     let mut paused = 0;
     let told = |news: &PullNews| paused += usize::from(matches!(news.stage, PullStage::Paused { .. }));
-    manager.pull(&key(1), &image(1), Patience::ToTheEnd, told).await.unwrap();
+    manager.pull(&key(1), &image(1), Fallback::None, told).await.unwrap();
     assert!(paused >= 2);
     assert_eq!((seen.begun.load(Ordering::Relaxed), manager.counters().retried), (3, 2));
     assert_eq!(manager.counters().failed_of(PullClass::Network), 2);
@@ -218,11 +237,143 @@ async fn the_retries_end() {
 async fn who_has_another_way_leaves_at_the_first_failure() {
     let (manager, seen, tasks) = manager(settings(), |_| (SECOND, Some(PullClass::Network)));
     let since = Instant::now();
-    let error = manager.pull(&key(1), &image(1), Patience::FirstFailure, |_| {}).await.unwrap_err();
+    let error = manager.pull(&key(1), &image(1), Fallback::Cached, |_| {}).await.unwrap_err();
     assert_eq!(error.class(), Some(PullClass::Network));
     assert!(since.elapsed() < 2 * SECOND);
     assert_clean(&manager, &seen, &tasks).await;
     assert_eq!(seen.begun.load(Ordering::Relaxed), 1);
+}
+
+/// The engine was lost, and nothing is wrong with the registry.
+#[tokio::test(start_paused = true)]
+async fn who_has_another_way_waits_for_an_engine_that_is_away() {
+    let (manager, seen, tasks) =
+        manager(settings(), |at| (SECOND, (at == 0).then_some(PullClass::EngineAway)));
+    manager.pull(&key(1), &image(1), Fallback::Cached, |_| {}).await.unwrap();
+    assert_eq!(seen.begun.load(Ordering::Relaxed), 2);
+    assert_clean(&manager, &seen, &tasks).await;
+}
+
+/// The time for which an engine is waited for is that of one absence, and of nothing between two.
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_came_back_may_be_lost_again() {
+    let (manager, seen, tasks) = saying(settings(), |at| match at {
+        // It is lost, comes back and pulls for a quarter of an hour, and is lost again.
+        0 | 2 => (Vec::new(), SECOND, Some(PullClass::EngineAway)),
+        1 => (vec![(SECOND, "Downloading")], 900 * SECOND, Some(PullClass::EngineAway)),
+        _ => (Vec::new(), SECOND, None),
+    });
+    pull(&manager, 1).await.unwrap();
+    assert_eq!(seen.begun.load(Ordering::Relaxed), 4);
+    assert_clean(&manager, &seen, &tasks).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_stays_away_is_given_up_after_ten_minutes() {
+    let (manager, seen, tasks) = manager(settings(), |_| (SECOND, Some(PullClass::EngineAway)));
+    let since = Instant::now();
+    let error = pull(&manager, 1).await.unwrap_err();
+    assert_eq!(error.class(), Some(PullClass::EngineAway));
+    assert!((595..=605).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
+    assert_clean(&manager, &seen, &tasks).await;
+}
+
+/// Both words of the table come before the owner is run for the first time.
+#[tokio::test(start_paused = true)]
+async fn a_pull_that_is_set_aside_before_it_began_begins_later() {
+    let settings = PullSettings { max_parallel: 2, quick: Duration::ZERO, ..settings() };
+    let (manager, seen, tasks) = manager(settings, |_| (SECOND, None));
+    let pulls = (0..16).map(|at| pull(&manager, at));
+    let results = tokio::time::timeout(100 * SECOND, join_all(pulls)).await.expect("somebody waits for ever");
+    assert!(results.iter().all(Result::is_ok));
+    assert!(manager.counters().set_aside > 0);
+    assert_clean(&manager, &seen, &tasks).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_silent_for_too_long_fails() {
+    let settings = PullSettings { inactivity: 20 * SECOND, ..settings() };
+    let lines =
+        [(15 * SECOND, "Pulling fs layer"), (15 * SECOND, "Downloading"), (15 * SECOND, "Downloading")];
+    let (manager, seen, tasks) = saying(settings, move |_| (lines.to_vec(), 1000 * SECOND, None));
+    let since = Instant::now();
+    let error = pull(&manager, 1).await.unwrap_err();
+    assert_eq!(error.class(), Some(PullClass::Network));
+    let said = "the pull failed at attempt 3: cannot pull image reg.test/image:1: no answer within 20s";
+    assert_eq!(crate::chain(&error), said);
+    assert!((195..=200).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
+    assert_clean(&manager, &seen, &tasks).await;
+}
+
+/// The engine has begun with the layers of the first, and keeps those of the second waiting for ten minutes.
+#[tokio::test(start_paused = true)]
+async fn silence_does_not_count_while_the_engine_is_busy_with_another_pull() {
+    let settings = PullSettings { inactivity: 20 * SECOND, ..settings() };
+    let (manager, seen, tasks) = saying(settings, move |at| match at {
+        0 => (vec![(10 * SECOND, "Downloading"); 60], SECOND, None),
+        _ => (
+            vec![(SECOND, "Pulling fs layer"), (Duration::ZERO, "Waiting"), (610 * SECOND, "Downloading")],
+            SECOND,
+            None,
+        ),
+    });
+    let mut held = 0;
+    let told = |news: &PullNews| held += usize::from(news.totals.held);
+    let (big_key, small_key, big, small) = (key(1), key(2), image(1), image(2));
+    let (first, second) = tokio::join!(
+        manager.pull(&big_key, &big, Fallback::None, |_| {}),
+        manager.pull(&small_key, &small, Fallback::None, told)
+    );
+    first.unwrap();
+    second.unwrap();
+    assert_eq!((manager.counters().retried, seen.begun.load(Ordering::Relaxed)), (0, 2));
+    assert!(held > 500, "it was told {held} times that it waits in the engine");
+    // The same with nobody else there is silence.
+    let error = pull(&manager, 3).await.unwrap_err();
+    assert!(crate::chain(&error).contains("the engine keeps its layers waiting"), "{error:?}");
+    assert_clean(&manager, &seen, &tasks).await;
+}
+
+/// The second was set aside for the third, and has all of its time for the attempt after that.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_set_aside_costs_a_waiter_nothing() {
+    let settings =
+        PullSettings { max_parallel: 2, quick: 10 * SECOND, timeout: Some(26 * SECOND), ..settings() };
+    let (manager, seen, tasks) = manager(settings, |_| (20 * SECOND, None));
+    let results = join_all((0..3).map(|at| pull(&manager, at))).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(manager.counters().set_aside, 1);
+    assert_clean(&manager, &seen, &tasks).await;
+}
+
+/// A pull whose layer has come to more than half is not given up for another after a minute.
+#[tokio::test(start_paused = true)]
+async fn a_pull_that_is_nearly_done_is_not_set_aside() {
+    let settings = PullSettings { max_parallel: 2, quick: 10 * SECOND, ..settings() };
+    let (manager, seen, tasks) = saying(settings, |_| {
+        (vec![(SECOND, "Downloading"), (SECOND, "Download complete")], 300 * SECOND, None)
+    });
+    let big = [pull(&manager, 1), pull(&manager, 2)].map(Box::pin);
+    let mut big = Box::pin(join_all(big));
+    tokio::select! { _ = &mut big => panic!("they take longer"), () = sleep(100 * SECOND) => {} }
+    let (big, small) = tokio::join!(big, pull(&manager, 3));
+    assert!(big.iter().all(Result::is_ok) && small.is_ok());
+    assert_eq!(manager.counters().set_aside, 0);
+    assert_clean(&manager, &seen, &tasks).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_whose_time_is_up_is_told_what_failed_until_then() {
+    let settings = PullSettings { timeout: Some(30 * SECOND), ..settings() };
+    let (manager, seen, tasks) = manager(settings, |_| (SECOND, Some(PullClass::RateLimited)));
+    let error = pull(&manager, 1).await.unwrap_err();
+    assert_eq!(
+        crate::chain(&error),
+        "the pull of image reg.test/image:1 was not done within 30s: the pull failed at attempt 1: \
+         a failure of class rate limited"
+    );
+    assert!(error.into_failure().message().contains("(hint: raise --docker_pull_timeout"));
+    assert_clean(&manager, &seen, &tasks).await;
 }
 
 #[tokio::test(start_paused = true)]
