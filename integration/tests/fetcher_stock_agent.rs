@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use integration::images::{self, TestImage};
 use integration::reference::Cluster;
-use integration::{TestScope, require_engine, require_reference};
+use integration::web::Page;
+use integration::{TestScope, WebServer, require_engine, require_reference};
 use serde_json::{Value, json};
 
 /// What the stand-in executor leaves in the sandbox: the files that were there when it was started.
@@ -96,7 +97,25 @@ async fn a_stock_agent_fetches_with_our_program() -> Result<()> {
     ] {
         ensure!(said.contains(&line), "no {line:?} in {said}");
     }
+    through_the_cache(&cluster).await?;
     cluster.stop().await
+}
+
+/// A file from a web server, first by a task that downloads it into the cache, then by one that finds it there.
+async fn through_the_cache(cluster: &Cluster) -> Result<()> {
+    let web = WebServer::start().await?;
+    let url = web.serve("/cached.bin", Page::new("over the wire"));
+    for _ in 0..2 {
+        let uri = json!({ "value": url, "extract": false, "cache": true });
+        let events = cluster.run(&task(&[uri]), &[]).await?;
+        let sandboxes = cluster.sandboxes(events.task_id()?)?;
+        let [sandbox] = sandboxes.as_slice() else { anyhow::bail!("one run, not {sandboxes:?}") };
+        ensure!(std::fs::read_to_string(sandbox.join("cached.bin"))? == "over the wire");
+        let said = std::fs::read_to_string(sandbox.join("stderr"))?;
+        ensure!(said.contains(&format!("Fetching URI '{url}' from cache")), "{said}");
+    }
+    ensure!(web.count("GET", "/cached.bin") == 1, "{:?}", web.asked());
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

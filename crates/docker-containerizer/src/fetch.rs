@@ -70,7 +70,10 @@ impl Driver {
             container_id: run.container_id.clone(),
             uris: self.task.uris.clone(),
             sandbox: run.paths.sandbox.clone(),
-            account: blocking(|| account(run.owner, self.task.user.as_deref())),
+            account: blocking(|| account(run.owner, self.task.user.as_deref()))
+                .map_err(Unprepared::Failed)?,
+            rlimits: self.task.container.rlimits.clone(),
+            container_directory: self.shared.settings.request.sandbox_directory.clone(),
         };
         let side_by_side = Wanted::all(&order.uris).is_ok_and(|wanted| !may_bring_registry_config(&wanted));
         let killed = CancellationToken::new();
@@ -116,8 +119,9 @@ impl Driver {
 }
 
 /// Whom a fetch runs as: the owner of the sandbox, if it is not left with us.
-fn account(owner: Option<Owner>, user: Option<&str>) -> Account {
-    owner.map_or_else(Account::ours, |owner| Account::of(owner, user))
+fn account(owner: Option<Owner>, user: Option<&str>) -> Result<Account, Failure> {
+    let fail = |error| Failure::new("fetch", crate::chain(&error));
+    owner.map_or_else(|| Ok(Account::ours()), |owner| Account::of(owner, user).map_err(fail))
 }
 
 async fn fetch(

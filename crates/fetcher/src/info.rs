@@ -36,7 +36,7 @@ pub struct Request {
 
 /// What our agent says beyond stock's message. Every field has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Options {
     /// What to do with the items.
     pub mode: Mode,
@@ -72,7 +72,6 @@ pub enum Mode {
 
 /// One limit of the system, by its name in Mesos' `RLimitInfo` (`RLMT_NOFILE`, ...).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Rlimit {
     /// Which limit.
     #[serde(rename = "type")]
@@ -116,19 +115,23 @@ pub enum InfoError {
 }
 
 impl Request {
-    /// Reads what the agent sent.
+    /// Reads what the agent sent, and says which members it skipped: those that neither stock's message nor our
+    /// additions have, as an agent that is newer or changed may send. Stock skips them as well.
     ///
     /// # Errors
     ///
-    /// See [`InfoError`]. A member that is neither stock's nor ours is an error.
-    pub fn from_json(text: &str) -> Result<Request, InfoError> {
+    /// See [`InfoError`].
+    pub fn from_json(text: &str) -> Result<(Request, Vec<String>), InfoError> {
         let mut value: serde_json::Value = serde_json::from_str(text).map_err(InfoError::Json)?;
         let object = value.as_object_mut().ok_or(InfoError::NoObject)?;
-        let options = match object.remove(OPTIONS) {
-            Some(options) => serde_json::from_value(options).map_err(InfoError::Options)?,
-            None => Options::default(),
-        };
-        Ok(Request { info: json::from_json(value)?, options })
+        let sent = object.remove(OPTIONS);
+        let (info, mut skipped) = json::from_json_skipping(value)?;
+        let mut options = Options::default();
+        if let Some(sent) = sent {
+            skipped.extend(unknown_options(&sent));
+            options = serde_json::from_value(sent).map_err(InfoError::Options)?;
+        }
+        Ok((Request { info, options }, skipped))
     }
 
     /// Writes it for the child. The text has the URIs with their secrets: it goes nowhere else.
@@ -176,6 +179,13 @@ impl fmt::Debug for Request {
     }
 }
 
+/// The members of `options` that [`Options`] does not have, as JSON paths.
+fn unknown_options(sent: &serde_json::Value) -> Vec<String> {
+    let known = serde_json::to_value(Options::default()).unwrap_or_default();
+    let names = sent.as_object().into_iter().flat_map(serde_json::Map::keys);
+    names.filter(|name| known.get(name).is_none()).map(|name| format!("$.{OPTIONS}.{name}")).collect()
+}
+
 /// Builds stock's message for a stall timeout. One of more than 292 years is that.
 #[must_use]
 pub fn duration_info(duration: Duration) -> DurationInfo {
@@ -192,9 +202,27 @@ mod tests {
     /// As a stock 1.11 agent sends it.
     const STOCK: &str = r#"{"cache_directory":"/tmp/fetch/nobody","items":[{"action":"BYPASS_CACHE","uri":{"cache":false,"executable":true,"extract":true,"value":"http:\/\/h\/a.tgz"}},{"action":"DOWNLOAD_AND_CACHE","cache_filename":"c1-b","uri":{"cache":true,"output_file":"x","value":"\/b"}}],"sandbox_directory":"\/tmp\/s","stall_timeout":{"nanoseconds":60000000000},"user":"nobody"}"#;
 
+    fn read(text: &str) -> Request {
+        let (request, skipped) = Request::from_json(text).expect("read");
+        assert_eq!(skipped, Vec::<String>::new());
+        request
+    }
+
+    #[test]
+    fn what_nobody_knows_here_is_skipped_and_named() {
+        let known = r#"{"sandbox_directory":"/s","items":[{"action":"BYPASS_CACHE",
+            "uri":{"value":"/a"}}],"options":{"parallel":2}}"#;
+        let newer = r#"{"sandbox_directory":"/s","more":{"a":[1]},
+            "items":[{"action":"BYPASS_CACHE","foo":null,"uri":{"value":"/a","mode":"x"}}],"options":{"parallel":2,"later":1}}"#;
+        let (request, skipped) = Request::from_json(newer).expect("read");
+        assert_eq!(request, read(known));
+        let expected = ["$.more", "$.items[0].foo", "$.items[0].uri.mode", "$.options.later"];
+        assert_eq!(skipped, expected);
+    }
+
     #[test]
     fn what_a_stock_agent_sends_is_read() {
-        let request = Request::from_json(STOCK).expect("read");
+        let request = read(STOCK);
         assert_eq!(request.options, Options::default());
         assert_eq!(request.stall_timeout(), Duration::from_secs(60));
         assert_eq!(request.info.items.len(), 2);
@@ -203,21 +231,20 @@ mod tests {
 
     #[test]
     fn what_we_send_comes_back() {
-        let mut request = Request::from_json(STOCK).expect("read");
+        let mut request = read(STOCK);
         request.options.progress_fd = Some(0);
         request.options.rlimits =
             vec![Rlimit { kind: "RLMT_NOFILE".to_owned(), soft: Some(1024), hard: None }];
         // Stock's defaults are printed, so the text is complete after the first time.
-        let sent = Request::from_json(&request.to_json()).expect("read again");
-        assert_eq!(Request::from_json(&sent.to_json()).expect("read again"), sent);
+        let sent = read(&request.to_json());
+        assert_eq!(read(&sent.to_json()), sent);
         assert_eq!(sent.options, request.options);
         assert_eq!(sent.info.items[1].cache_filename.as_deref(), Some("c1-b"));
     }
 
     #[test]
     fn our_options_have_defaults() {
-        let request =
-            Request::from_json(r#"{"sandbox_directory":"/s","options":{"parallel":2}}"#).expect("read");
+        let request = read(r#"{"sandbox_directory":"/s","options":{"parallel":2}}"#);
         assert_eq!(request.options.parallel.get(), 2);
         assert_eq!(request.options.retries, Options::default().retries);
         assert_eq!(request.stall_timeout(), DEFAULT_STALL_TIMEOUT);
@@ -231,10 +258,6 @@ mod tests {
             (r#"{"items":[]}"#, "Failed to parse FetcherInfo"),
             (
                 r#"{"sandbox_directory":"/s","options":{"parallel":0}}"#,
-                "Failed to parse FetcherInfo: member 'options'",
-            ),
-            (
-                r#"{"sandbox_directory":"/s","options":{"paralel":1}}"#,
                 "Failed to parse FetcherInfo: member 'options'",
             ),
         ] {

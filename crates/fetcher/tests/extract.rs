@@ -60,7 +60,10 @@ fn assert_content(scene: &Scene, extracted: Extracted) {
         assert_eq!(scene.path(name).symlink_metadata().expect("there").mtime(), TIME, "{name}");
     }
     assert_eq!(std::fs::read_link(scene.path("here")).expect("a link"), Path::new("/mnt/mesos/sandbox/dir"));
-    assert_eq!(extracted, Extracted { entries: 14, bytes: 11 + 10 + 100_000 + 4 + 9, registry_config: false });
+    assert_eq!(
+        extracted,
+        Extracted { entries: 14, bytes: 11 + 10 + 100_000 + 4 + 9, registry_config: false }
+    );
     assert_eq!(
         scene.sandbox.path().metadata().expect("there").mode() & 0o7777,
         0o750,

@@ -265,7 +265,7 @@ pub const DOCKER_FLAGS: &[FlagDef] = &[
         "fetcher_cache_dir",
         FlagKind::Path,
         Some("/tmp/mesos/fetch"),
-        "Directory of the fetcher's cache, with one directory for each user in it. It is emptied at the start. mesos-docker: fetch below the work directory.",
+        "Directory of the fetcher's cache, with one directory for each user in it. It is emptied before the first task that uses it. mesos-docker: fetch below the work directory.",
     ),
     flag("fetcher_cache_size", FlagKind::Bytes, Some("2GB"), "Size of the fetcher's cache. 0B: no cache."),
     flag(

@@ -37,6 +37,16 @@ impl Owner {
         if uid == u32::MAX || gid == u32::MAX { Err(InvalidOwner) } else { Ok(Owner { uid, gid }) }
     }
 
+    /// The user that a number names where no user has it for a name: group of the same number. Mesos knows names only
+    /// (`os::getuid` of stout), so the number is taken as it is written, in the one way to write it, and never as root:
+    /// an operator who forbids tasks of `root` does so by name.
+    #[must_use]
+    pub fn from_number(text: &str) -> Option<Owner> {
+        let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+        let number = text.parse().ok().filter(|_| is_canonical)?;
+        Owner::new(number, number).ok()
+    }
+
     /// The user id.
     #[must_use]
     pub const fn uid(self) -> u32 {
@@ -219,6 +229,16 @@ pub(crate) fn adopt(file: impl AsFd, mode: u32, owner: Option<Owner>) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_a_user_in_one_spelling_and_never_root() {
+        assert_eq!(Owner::from_number("1000"), Owner::new(1000, 1000).ok());
+        for text in
+            ["0", "00", "+0", "-0", "+7", "007", " 7", "7 ", "", "x", "4294967295", "4294967296", "\u{667}"]
+        {
+            assert_eq!(Owner::from_number(text), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn ids_that_mean_no_change_are_refused() {

@@ -33,6 +33,7 @@ pub struct Page {
     pub(super) last_modified: Option<String>,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) ranges: bool,
+    pub(super) if_range: bool,
     pub(super) user: Option<String>,
     pub(super) replies: VecDeque<Reply>,
 }
@@ -46,6 +47,7 @@ impl Page {
             last_modified: None,
             headers: Vec::new(),
             ranges: true,
+            if_range: true,
             user: None,
             replies: VecDeque::new(),
         }
@@ -76,6 +78,13 @@ impl Page {
     #[must_use]
     pub fn without_ranges(mut self) -> Page {
         self.ranges = false;
+        self
+    }
+
+    /// Gives the range that is asked for also where `If-Range` means another version, as many servers do.
+    #[must_use]
+    pub fn without_if_range(mut self) -> Page {
+        self.if_range = false;
         self
     }
 

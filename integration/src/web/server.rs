@@ -264,6 +264,7 @@ fn range_start(head: &RequestHead, page: &Page) -> Option<usize> {
     let from = head.headers.get("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()?;
     let meant = match head.headers.get("if-range") {
         None => true,
+        Some(_) if !page.if_range => true,
         Some(version) => [&page.etag, &page.last_modified].into_iter().flatten().any(|own| own == version),
     };
     (page.ranges && meant && from < page.body.len()).then_some(from)

@@ -37,6 +37,8 @@ pub(crate) struct Wish<'a> {
     account: Account,
     killed: CancellationToken,
     on_told: OnTold<'a>,
+    rlimits: Vec<mesos_types::Rlimit>,
+    container_directory: String,
 }
 
 /// A URI as a task gives it; an archive is unpacked.
@@ -56,7 +58,19 @@ impl<'a> Wish<'a> {
             account: Account::ours(),
             killed: CancellationToken::new(),
             on_told: Box::new(|_| {}),
+            rlimits: Vec::new(),
+            container_directory: "/mnt/mesos/sandbox".into(),
         }
+    }
+
+    pub(crate) fn limited(mut self, limit: mesos_types::Rlimit) -> Self {
+        self.rlimits.push(limit);
+        self
+    }
+
+    pub(crate) fn mounted_at(mut self, directory: &str) -> Self {
+        self.container_directory = directory.to_owned();
+        self
     }
 
     pub(crate) fn by(mut self, account: Account) -> Self {
@@ -125,6 +139,8 @@ impl Scene {
             uris: wish.uris,
             sandbox: sandbox.to_owned(),
             account: wish.account,
+            rlimits: wish.rlimits,
+            container_directory: wish.container_directory,
         };
         let said = Arc::new(Mutex::new(Vec::new()));
         let mut tell = |told: Told<'_>| {
@@ -224,6 +240,11 @@ pub(crate) fn tar_of(inside: &str, text: &str) -> Result<Vec<u8>> {
     header.set_mode(0o755);
     archive.append_data(&mut header, inside, text.as_bytes())?;
     Ok(archive.into_inner()?)
+}
+
+/// A user of this machine.
+pub(crate) fn user(name: &str) -> Result<Account> {
+    Ok(Account::of(task_supervisor::owner_of(name)?, Some(name))?)
 }
 
 /// Waits until something is so.

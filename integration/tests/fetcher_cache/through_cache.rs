@@ -236,3 +236,73 @@ async fn a_source_is_asked_for_a_newer_version_only_with_the_flag() -> Result<()
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_file_of_the_same_size_that_changed_is_seen_with_the_flag() -> Result<()> {
+    let scene = Scene::with(|settings| settings.cache.revalidation = fetcher::agent::Revalidation::Always)?;
+    let file = scene.file("file", 3)?;
+    let wanted = [cached(&file)];
+    for (content, action) in [
+        ("one", "DOWNLOAD_AND_CACHE"),
+        ("one", "RETRIEVE_FROM_CACHE"),
+        ("two", "DOWNLOAD_AND_CACHE"),
+        ("two", "RETRIEVE_FROM_CACHE"),
+    ] {
+        if std::fs::read_to_string(&file)? != content {
+            std::fs::write(&file, content)?;
+            // Two writes may have one time on a coarse clock.
+            let time =
+                std::time::SystemTime::now() + std::time::Duration::from_secs(u64::from(content == "two"));
+            std::fs::File::options().write(true).open(&file)?.set_modified(time)?;
+        }
+        let run = scene.fetch(&wanted).await?.ok()?;
+        assert_eq!((run.read("file")?.as_str(), run.actions()?), (content, vec![action.to_owned()]));
+    }
+    assert_eq!(scene.usage()?, (3, 1));
+    Ok(())
+}
+
+/// One that another task's fetch still holds is no less outdated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_version_is_fetched_while_another_task_still_uses_the_old_one() -> Result<()> {
+    let scene = Scene::with(|settings| settings.cache.revalidation = fetcher::agent::Revalidation::Always)?;
+    let server = WebServer::start().await?;
+    let url = server.serve("/page", Page::new("one"));
+    scene.fetch(&[cached(&url)]).await?.ok()?;
+    let slow = server.serve("/slow", Page::new("slow").replies([integration::web::Reply::Stall(1)]));
+    let killed = tokio_util::sync::CancellationToken::new();
+    let holds = [cached(&url), crate::scene::uri(&slow)];
+    let holding = scene.run(Wish::of(&holds).killed_by(&killed));
+    let newer = async {
+        crate::scene::until("the slow download", || Ok(server.count("GET", "/slow") > 0)).await?;
+        server.serve("/page", Page::new("two").etag(Some("\"two\"")));
+        let read = scene.fetch(&[cached(&url)]).await?.ok()?.read("page")?;
+        // Both are there until the first has ended.
+        let both = scene.usage()?;
+        killed.cancel();
+        anyhow::Ok((read, both))
+    };
+    let (held, newer) = tokio::join!(holding, newer);
+    assert!(held?.result.is_err());
+    assert_eq!(newer?, ("two".to_owned(), (6, 2)));
+    assert_eq!(scene.usage()?, (3, 1));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_may_link_to_where_the_sandbox_is_mounted() -> Result<()> {
+    let scene = Scene::new()?;
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    header.set_mode(0o777);
+    archive.append_link(&mut header, "link", "/box/target")?;
+    let path = scene.path().join("a.tar");
+    std::fs::write(&path, archive.into_inner()?)?;
+    let wanted = [crate::scene::uri(path.display().to_string())];
+    let run = scene.run(Wish::of(&wanted).mounted_at("/box")).await?.ok()?;
+    assert_eq!(std::fs::read_link(run.sandbox.join("link"))?, std::path::Path::new("/box/target"));
+    assert!(scene.fetch(&wanted).await?.result.is_err(), "the sandbox is mounted elsewhere");
+    Ok(())
+}

@@ -21,26 +21,28 @@ impl Account {
     }
 
     /// The user that owns a sandbox. `hint` is the name under which it was looked up, where the caller knows it; of
-    /// several names with one number it decides about groups.
-    #[must_use]
-    pub fn of(owner: Owner, hint: Option<&str>) -> Account {
-        let is_it = |name: &&str| look_up(name).is_ok_and(|found| found == Some(owner));
-        let name = hint.filter(is_it).map_or_else(|| name_of(owner.uid()), str::to_owned);
-        Account { name, switched: Some(owner) }
-    }
-
-    /// A user by name or by number. Blocks on the system's user database.
+    /// several names with one number it decides about groups. Blocks on the system's user database.
     ///
     /// # Errors
     ///
-    /// [`FetchError::Chown`], in stock's words, since its `chown` of the sandbox is what fails on an unknown user.
-    pub fn named(name: &str) -> Result<Account, FetchError> {
-        let fail = |why: String| FetchError::Chown { user: name.chars().take(64).collect(), why };
-        match look_up(name) {
-            Ok(Some(owner)) => Ok(Account { name: name.to_owned(), switched: Some(owner) }),
-            Ok(None) => Err(fail("no such user on this machine".to_owned())),
-            Err(errno) => Err(fail(errno.to_string())),
+    /// [`FetchError::Chown`] for a number that no user has for an id and another user has for a name: the child, and the
+    /// cache, would take it for that one.
+    pub fn of(owner: Owner, hint: Option<&str>) -> Result<Account, FetchError> {
+        let is_it = |name: &&str| ids_of(name) == Some(owner);
+        let name = hint.filter(is_it).map_or_else(|| name_of(owner.uid()), str::to_owned);
+        Account::checked(name, owner, ids_of)
+    }
+
+    fn checked(
+        name: String,
+        owner: Owner,
+        ids_of: impl Fn(&str) -> Option<Owner>,
+    ) -> Result<Account, FetchError> {
+        if ids_of(&name).is_some_and(|found| found.uid() != owner.uid()) {
+            let why = format!("the id {} has no name here, and is the name of another user", owner.uid());
+            return Err(FetchError::Chown { user: name, why });
         }
+        Ok(Account { name, switched: Some(owner) })
     }
 
     /// Its name, or its number where it has none: the name of its directory in the cache.
@@ -56,12 +58,10 @@ impl Account {
     }
 }
 
-fn look_up(name: &str) -> Result<Option<Owner>, nix::Error> {
-    if let Ok(number) = name.parse::<u32>() {
-        return Ok(Owner::new(number, number).ok());
-    }
-    let user = User::from_name(name)?;
-    Ok(user.and_then(|user| Owner::new(user.uid.as_raw(), user.gid.as_raw()).ok()))
+/// The ids of a user by name.
+fn ids_of(name: &str) -> Option<Owner> {
+    let user = User::from_name(name).ok().flatten()?;
+    Owner::new(user.uid.as_raw(), user.gid.as_raw()).ok()
 }
 
 fn name_of(uid: u32) -> String {
@@ -74,18 +74,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_found_by_name_and_number() {
-        assert_eq!(Account::named("root").unwrap().switched(), Some(Owner::new(0, 0).unwrap()));
-        assert_eq!(Account::named("4242").unwrap().name(), "4242");
-        assert_eq!(Account::of(Owner::new(0, 0).unwrap(), None).name(), "root");
-        assert_eq!(Account::of(Owner::new(4242, 7).unwrap(), Some("root")).name(), "4242");
+    fn a_user_has_its_name_or_its_number() {
+        let named = |owner, hint| Account::of(owner, hint).unwrap().name().to_owned();
+        assert_eq!(named(Owner::new(0, 0).unwrap(), None), "root");
+        assert_eq!(named(Owner::new(4242, 7).unwrap(), Some("root")), "4242");
         assert_eq!(Account::ours().switched(), None);
     }
 
-    /// Peer: FetcherTest.InvalidUser.
     #[test]
-    fn an_unknown_user_fails_as_the_chown_of_stock_does() {
-        let error = Account::named("no-such-user-here").unwrap_err().to_string();
-        assert!(error.contains("Failed to chown") && error.contains("no-such-user-here"), "{error}");
+    fn a_number_that_is_the_name_of_another_is_refused() {
+        let owner = Owner::new(4242, 4242).unwrap();
+        let other = |_: &str| Owner::new(77, 77).ok();
+        let error = Account::checked("4242".to_owned(), owner, other).unwrap_err().to_string();
+        assert!(error.contains("Failed to chown") && error.contains("4242"), "{error}");
+        assert!(Account::checked("alice".to_owned(), owner, |_| Some(owner)).is_ok());
     }
 }

@@ -64,14 +64,13 @@ impl Entries {
         if groups.is_empty() || fetcher.settings().cache.size == 0 {
             return Ok(Entries::default());
         }
-        let opened = fetcher.cache().and_then(|cache| {
-            let directory = cache.account(&user, order.account.switched())?;
-            Ok((cache, directory))
+        let opened = fetcher.cache().await.and_then(|cache| {
+            let directory = cache.account(&user, order.account.switched());
+            Ok((cache, directory.map_err(|error| crate::chain::chain(&error))?))
         });
         let (cache, directory) = match opened {
             Ok(opened) => opened,
-            Err(error) => {
-                let why = crate::chain::chain(&error);
+            Err(why) => {
                 groups.iter().for_each(|group| revert(wanted, group, &why, tell));
                 return Ok(Entries::default());
             }
@@ -80,7 +79,7 @@ impl Entries {
             Entries { place: Some((cache.clone(), directory)), held: Vec::new(), versions: HashMap::new() };
         if fetcher.settings().cache.revalidation == Revalidation::Always {
             let known: Vec<_> =
-                groups.iter().filter(|group| cache.version(&group.key).is_some()).cloned().collect();
+                groups.iter().filter(|group| cache.is_complete(&group.key)).cloned().collect();
             revalidate(fetcher, order, wanted, &cache, &known, killed, tell).await?;
         }
         for round in 1..=ROUNDS {
@@ -152,7 +151,7 @@ impl Entries {
         Some((action, ticket.file()))
     }
 
-    /// Takes note of a download of which the child says that it is complete. Its file gets its name at about this time.
+    /// Takes note of a download of which the child says that it is complete and has its name.
     pub(super) fn downloaded(&mut self, file_name: String, validators: Validators) {
         let at = self.held.iter().position(|(_, ticket)| ticket.fills() && ticket.file().name == file_name);
         if let Some(at) = at {
@@ -188,7 +187,7 @@ impl Entries {
 
 fn complete(ticket: &mut Ticket, validators: Validators) {
     match ticket.complete(validators) {
-        // One that is not there yet is looked for again.
+        // One of which the child only says that it is there is looked for again.
         Ok(_) => {}
         Err(no_room) => {
             tracing::warn!(file = ticket.file().name, error = %no_room, "a download is larger than announced");
@@ -213,11 +212,10 @@ async fn revalidate(
     let measured = measure(fetcher, order, wanted, &positions, killed, tell).await?;
     for group in known {
         let now = measured.get(&group.uris[0]).and_then(|measured| measured.as_ref().ok());
-        if let (Some(now), Some(then)) = (now, cache.version(&group.key))
-            && is_outdated(&then, now)
+        if let Some(now) = now
+            && cache.outdate(&group.key, |size, version| is_outdated(&(size, version.clone()), now))
         {
             tracing::info!(uri = %wanted[group.uris[0]].uri, "the source has another version than the fetcher cache");
-            cache.outdate(&group.key);
         }
     }
     Ok(())

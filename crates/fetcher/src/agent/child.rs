@@ -11,10 +11,11 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::unix::pipe;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -41,32 +42,62 @@ pub(super) enum Heard<'a> {
     Event(Event),
 }
 
-/// How a child ended.
+/// How a child ended. It stays a zombie until this is dropped, so its number is no other's before: what has the number
+/// in its name may be deleted.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// Its process id, which is no one's any more.
+    /// Its process id.
     pub(super) pid: u32,
     pub(super) status: ExitStatus,
+    _zombie: Group,
 }
 
-/// Kills a child's group unless it was seen to end; for a future that is dropped.
+/// A child that nobody has reaped, so that its group's number is still its own. Dropping it kills the group and lets
+/// the child be reaped.
+#[derive(Debug)]
 struct Group {
-    pid: Option<Pid>,
+    child: Child,
+    pid: Pid,
 }
 
 impl Group {
     fn kill(&self) {
-        if let Some(pid) = self.pid
-            && let Err(errno) = kill_process_group(pid, Signal::KILL)
-        {
+        if let Err(errno) = kill_process_group(self.pid, Signal::KILL) {
             tracing::debug!(%errno, "the fetch had ended already");
         }
+    }
+
+    /// Waits for the child's end, and leaves it a zombie.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any time. The thread that waits ends with the child, which the group's drop kills.
+    fn ended(&self) -> impl Future<Output = io::Result<ExitStatus>> + use<> {
+        let pid = self.pid;
+        let waiting = tokio::task::spawn_blocking(move || ended_unreaped(pid));
+        async move { waiting.await.map_err(io::Error::other)? }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Waits until a child has ended, without reaping it. Blocks.
+fn ended_unreaped(pid: Pid) -> io::Result<ExitStatus> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    loop {
+        match waitid(WaitId::Pid(pid), options) {
+            Ok(Some(status)) => {
+                // The form of wait(2): a code is the second byte, a signal the first.
+                let code = status.exit_status().map(|code| (code & 0xff) << 8);
+                return Ok(ExitStatus::from_raw(code.or(status.terminating_signal()).unwrap_or(0)));
+            }
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 
@@ -100,13 +131,17 @@ pub(super) async fn run(
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(fail("start"))?;
+    let child = command.spawn().map_err(fail("start"))?;
     // The command holds our copy of the writing end, which would keep the pipe open.
     drop(command);
     let pid = child.id().unwrap_or(0);
-    let mut group = Group { pid: i32::try_from(pid).ok().and_then(Pid::from_raw) };
-    let mut stdout = child.stdout.take();
-    let mut stderr = child.stderr.take();
+    let numbered = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let number = numbered.ok_or_else(|| fail("find")(io::ErrorKind::NotFound.into()))?;
+    let mut group = Group { child, pid: number };
+    let mut stdout = group.child.stdout.take();
+    let mut stderr = group.child.stderr.take();
+    let ended = group.ended();
+    tokio::pin!(ended);
     let mut events = Some(&mut events);
     let (mut out, mut err, mut told) = (vec![0; PIECE], vec![0; PIECE], vec![0; PIECE]);
     let mut lines = Lines::default();
@@ -132,10 +167,10 @@ pub(super) async fn run(
                 0 => events = None,
                 count => lines.take(&told[..count], |event| hear(Heard::Event(event))),
             },
-            ended = child.wait(), if status.is_none() => {
+            ended = &mut ended, if status.is_none() => {
                 status = Some(ended.map_err(fail("wait for"))?);
-                // Its number may be another's from here on.
-                group.pid = None;
+                // However it ended, what it started ends with it: nobody else knows of it.
+                group.kill();
                 last = Instant::now() + AFTER_END;
             }
             () = sleep_until(last), if status.is_some() => break,
@@ -145,7 +180,7 @@ pub(super) async fn run(
         }
     }
     let status = status.unwrap_or_else(|| ExitStatus::from_raw(0));
-    Ok(Ended { pid, status })
+    Ok(Ended { pid, status, _zombie: group })
 }
 
 /// Reads some bytes; 0 at the end, and for a stream that cannot be read any more.
@@ -291,6 +326,36 @@ mod tests {
             assert!(Instant::now() < deadline, "something of the group is left");
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_child_leaves_behind_ends_with_it_however_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        for (end, expected) in
+            [("exit 1", "exited with status 1"), ("kill -KILL $$", "terminated with signal SIGKILL")]
+        {
+            // What stays holds none of the streams, so nothing but its group shows it.
+            let program = script(&dir, &format!("sleep 1000 >/dev/null 2>&1 </dev/null & {end}"));
+            let environment = vec![("PATH".into(), "/bin:/usr/bin".into())];
+            let ended = run(&program, environment, &CancellationToken::new(), |_| {}).await.unwrap();
+            assert_eq!(describe(ended.status), expected);
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while alive(ended.pid) > 0 {
+                assert!(Instant::now() < deadline, "something of the group is left after {end}");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_number_of_a_child_stays_its_own_until_the_end_is_dealt_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = script(&dir, "exit 0");
+        let ended = run(&program, Vec::new(), &CancellationToken::new(), |_| {}).await.unwrap();
+        let stat = PathBuf::from(format!("/proc/{}/stat", ended.pid));
+        assert!(fs::read_to_string(&stat).unwrap().contains(") Z "), "it is a zombie");
+        drop(ended);
+        assert!(!stat.exists(), "it is reaped");
     }
 
     #[tokio::test]

@@ -12,9 +12,9 @@ pub enum FetchError {
     /// A URI or an output file that is refused before anything is started.
     #[error("Could not fetch")]
     Invalid(#[from] UriError),
-    /// The user does not exist.
+    /// The user cannot be told from another.
     #[error(
-        "Failed to chown the files of the task to user '{user}': {why}; create the user, or name another in \
+        "Failed to chown the files of the task to user '{user}': {why}; name another in \
          command.user"
     )]
     Chown {

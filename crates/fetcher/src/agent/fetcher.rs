@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use mesos_proto::fetcher::{FetcherInfo, fetcher_info::Item};
 use mesos_types::UriSpec;
 use sandbox::{RelPath, Sandbox};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
@@ -20,7 +20,8 @@ use super::plan::Wanted;
 use super::program;
 use super::settings::FetcherSettings;
 use crate::cache::{Cache, CacheError};
-use crate::info::{Action, Mode, Options, Request, duration_info};
+use crate::chain::chain;
+use crate::info::{Action, Mode, Options, Request, Rlimit, duration_info};
 use crate::progress::Event;
 
 /// The longest text of the child that an error repeats, in characters.
@@ -36,8 +37,8 @@ pub struct Fetcher {
 struct Shared {
     settings: FetcherSettings,
     permits: Semaphore,
-    /// Opened for the first task that wants it.
-    cache: Mutex<Option<Arc<Cache>>>,
+    /// Opened for the first task that wants it; a directory that is refused is not looked through again.
+    cache: OnceCell<Result<Arc<Cache>, String>>,
     succeeded: AtomicU64,
     failed: AtomicU64,
 }
@@ -53,6 +54,11 @@ pub struct FetchOrder {
     pub sandbox: PathBuf,
     /// Whom the fetch runs as.
     pub account: Account,
+    /// The limits of the task's processes, which are the fetch's too where it becomes the task's user.
+    pub rlimits: Vec<mesos_types::Rlimit>,
+    /// Where the sandbox is mounted in the task's container (`--sandbox_directory`): absolute links of archives may
+    /// begin with it.
+    pub container_directory: String,
 }
 
 /// What is told of a fetch while it goes on.
@@ -109,7 +115,7 @@ impl Fetcher {
         let shared = Shared {
             settings,
             permits,
-            cache: Mutex::new(None),
+            cache: OnceCell::new(),
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         };
@@ -158,8 +164,8 @@ impl Fetcher {
     /// Bytes of the cache that are taken or promised, and how many entries it has.
     #[must_use]
     pub fn cache_usage(&self) -> (u64, usize) {
-        let cache = self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.as_ref().map_or((0, 0), |cache| cache.used())
+        let opened = self.shared.cache.get().and_then(|opened| opened.as_ref().ok());
+        opened.map_or((0, 0), |cache| cache.used())
     }
 
     /// The settings.
@@ -168,16 +174,28 @@ impl Fetcher {
         &self.shared.settings
     }
 
-    /// The cache, opened and emptied at the first call.
-    pub(super) fn cache(&self) -> Result<Arc<Cache>, CacheError> {
-        let mut opened = self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cache) = &*opened {
-            return Ok(cache.clone());
-        }
-        let settings = &self.shared.settings.cache;
-        let cache = Arc::new(Cache::open(&settings.directory, settings.size)?);
-        *opened = Some(cache.clone());
-        Ok(cache)
+    /// The cache, opened and emptied at the first call, away from the threads of the runtime. What is wrong with its
+    /// directory is found once; one that another process has is tried again.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, with all causes.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped; the next call opens it.
+    pub(super) async fn cache(&self) -> Result<Arc<Cache>, String> {
+        let opening = async || {
+            let settings = self.shared.settings.cache.clone();
+            let open = move || Cache::open(&settings.directory, settings.size);
+            match tokio::task::spawn_blocking(open).await {
+                Ok(Ok(cache)) => Ok(Ok(Arc::new(cache))),
+                Ok(Err(error @ CacheError::InUse(_))) => Err(chain(&error)),
+                Ok(Err(error)) => Ok(Err(chain(&error))),
+                Err(error) => Err(chain(&error)),
+            }
+        };
+        self.shared.cache.get_or_try_init(opening).await?.clone()
     }
 
     async fn fetch_all(
@@ -223,7 +241,11 @@ impl Fetcher {
         if let Some((cache, _)) = &place {
             cache.sweep(order.account.name(), ended.pid);
         }
-        sweep_sandbox(&order.sandbox, &wanted, ended.pid);
+        let sandbox = order.sandbox.clone();
+        let sweep = move || sweep_sandbox(&sandbox, &wanted, ended.pid);
+        if let Err(error) = tokio::task::spawn_blocking(sweep).await {
+            tracing::warn!(%error, "half a download may be left in a sandbox");
+        }
         if killed.is_cancelled() {
             return Err(FetchError::Killed);
         }
@@ -272,7 +294,8 @@ impl Fetcher {
                 extract_max_bytes: settings.extract_max_bytes,
                 extract_max_entries: settings.extract_max_entries,
                 progress_fd: Some(0),
-                ..Options::default()
+                container_directory: order.container_directory.clone(),
+                rlimits: rlimits(order),
             },
         };
         let environment =
@@ -289,6 +312,22 @@ impl Fetcher {
     }
 }
 
+/// The limits that the child puts on itself. Without the rights of root they could be lowered only, and nothing of the
+/// task's is asked for then: the fetch stays what we are.
+fn rlimits(order: &FetchOrder) -> Vec<Rlimit> {
+    if order.account.switched().is_none() {
+        return Vec::new();
+    }
+    // A bound that is no number is none at all.
+    let bound = |bound: i64| u64::try_from(bound).ok();
+    let limits = order.rlimits.iter().map(|limit| Rlimit {
+        kind: format!("RLMT_{}", limit.name.to_ascii_uppercase()),
+        soft: bound(limit.soft),
+        hard: bound(limit.hard),
+    });
+    limits.collect()
+}
+
 /// The archives that are unpacked and stay in the sandbox, by item: one that is unpacked from the cache is not there.
 fn staying_archives(wanted: &[Wanted], items: &[Item]) -> BTreeMap<usize, RelPath> {
     let stays = |(_, (one, item)): &(usize, (&Wanted, &Item))| {
@@ -298,7 +337,8 @@ fn staying_archives(wanted: &[Wanted], items: &[Item]) -> BTreeMap<usize, RelPat
     all.map(|(at, (one, _))| (at, one.destination.clone())).collect()
 }
 
-/// Deletes what a child left half done where it puts files: in the sandbox and beside each output file.
+/// Deletes what a child left half done where it puts files: in the sandbox and beside each output file, and anywhere
+/// below where an archive was unpacked. Only file systems without files that have no name make this needed. Blocks.
 fn sweep_sandbox(path: &Path, wanted: &[Wanted], pid: u32) {
     let sweep = || -> Result<(), sandbox::SandboxError> {
         let sandbox = Sandbox::open(path)?;
@@ -307,19 +347,76 @@ fn sweep_sandbox(path: &Path, wanted: &[Wanted], pid: u32) {
         let parents = parents.filter_map(|parent| RelPath::new(parent).ok());
         // A directory that is not there, or is not one, has nothing of ours.
         let below = parents.filter_map(|parent| sandbox.resolve_dir_or_file(&parent).ok());
+        let of_directory = if wanted.iter().any(Wanted::is_unpacked) {
+            crate::cache::sweep_tree
+        } else {
+            crate::cache::sweep
+        };
         for dir in root.ok().into_iter().chain(below.map(|found| File::from(found.fd))) {
-            if let Err(error) = crate::cache::sweep(&dir, pid) {
+            if let Err(error) = of_directory(&dir, pid) {
                 tracing::debug!(%error, "half a download may be left in a sandbox");
             }
         }
         Ok(())
     };
     if let Err(error) = sweep() {
-        tracing::warn!(error = crate::chain::chain(&error), "half a download may be left in a sandbox");
+        tracing::warn!(error = chain(&error), "half a download may be left in a sandbox");
     }
 }
 
 /// The child's words in one line of bounded length.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_WHY).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn order(account: Account) -> FetchOrder {
+        FetchOrder {
+            container_id: "container".into(),
+            uris: Vec::new(),
+            sandbox: "/nonexistent".into(),
+            account,
+            rlimits: vec![
+                mesos_types::Rlimit { name: "nofile", soft: 10, hard: 20 },
+                mesos_types::Rlimit { name: "core", soft: -1, hard: -1 },
+            ],
+            container_directory: "/box".into(),
+        }
+    }
+
+    #[test]
+    fn the_task_s_limits_are_the_child_s_where_it_becomes_the_user() {
+        assert_eq!(rlimits(&order(Account::ours())), []);
+        let account = Account::of(sandbox::Owner::new(0, 0).unwrap(), None).unwrap();
+        let limit = |kind: &str, soft, hard| Rlimit { kind: kind.into(), soft, hard };
+        let expected = [limit("RLMT_NOFILE", Some(10), Some(20)), limit("RLMT_CORE", None, None)];
+        assert_eq!(rlimits(&order(account)), expected);
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_in_use_is_tried_again_and_one_that_is_refused_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let fetcher = || Fetcher::new(FetcherSettings::new(dir.path()));
+        let first = Cache::open(dir.path(), 1).unwrap();
+        let waiting = fetcher();
+        assert!(waiting.cache().await.unwrap_err().contains("in use"));
+        drop(first);
+        let cache = waiting.cache().await.unwrap();
+        assert!(Arc::ptr_eq(&cache, &waiting.cache().await.unwrap()));
+        drop((cache, waiting));
+
+        let foreign = dir.path().join("thesis.tex");
+        fs::write(&foreign, "x").unwrap();
+        let refused = fetcher();
+        let why = refused.cache().await.unwrap_err();
+        fs::remove_file(&foreign).unwrap();
+        assert_eq!(refused.cache().await.unwrap_err(), why);
+        assert_eq!(refused.cache_usage(), (0, 0));
+        fetcher().cache().await.unwrap();
+    }
 }

@@ -8,6 +8,8 @@
 //!             └───────fail───────────────────────────────────────────────► gone
 //! ```
 //!
+//! An outdated entry is found by nobody any more, and goes with the last reference to it.
+//!
 //! Follows `FetcherProcess::Cache` of Mesos (src/slave/containerizer/fetcher.cpp). Departs where stock loses count: a
 //! file that is smaller than announced gives room back, one that is larger stays if room can be made for the rest.
 
@@ -241,18 +243,25 @@ impl Books {
         Some(entry.file)
     }
 
-    /// Removes a complete entry that nobody uses, and answers its file; others stay.
-    pub fn remove_idle(&mut self, id: EntryId) -> Option<CacheFile> {
-        let entry = self.entries.get(&id)?;
-        if entry.state == State::Filling || entry.references > 0 { None } else { self.remove(id) }
+    /// Lets nobody find a complete entry any more. Where nobody uses it, it goes, and its file is answered; otherwise
+    /// it goes with the last reference to it.
+    pub fn outdate(&mut self, id: EntryId) -> Option<CacheFile> {
+        let entry = self.entries.get(&id).filter(|entry| entry.state == State::Complete)?;
+        if self.by_key.get(&entry.key) == Some(&id) {
+            self.by_key.remove(&entry.key);
+        }
+        if entry.references > 0 { None } else { self.remove(id) }
     }
 
-    /// Gives a reference back. An entry that is gone has none.
-    pub fn release(&mut self, id: EntryId) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            debug_assert!(entry.references > 0, "a reference was given back twice");
-            entry.references = entry.references.saturating_sub(1);
-        }
+    /// Gives a reference back. An entry that is gone has none. The last one to an outdated entry answers its file, which
+    /// is to be deleted.
+    #[must_use]
+    pub fn release(&mut self, id: EntryId) -> Option<CacheFile> {
+        let entry = self.entries.get_mut(&id)?;
+        debug_assert!(entry.references > 0, "a reference was given back twice");
+        entry.references = entry.references.saturating_sub(1);
+        let is_found = self.by_key.get(&entry.key) == Some(&id);
+        if entry.references > 0 || is_found { None } else { self.remove(id) }
     }
 
     /// Frees `wanted` bytes, those that were used longest ago first.

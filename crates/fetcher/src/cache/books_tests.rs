@@ -16,7 +16,7 @@ fn fill(books: &mut Books, uri: &str, size: u64) -> (EntryId, Vec<CacheFile>) {
     let Taken::New(id) = books.take(&key(uri), uri) else { panic!("{uri} is there already") };
     let evicted = books.reserve(id, size).expect("room");
     assert_eq!(books.complete(id, size, Validators::default()), Completed::Kept(Vec::new()));
-    books.release(id);
+    assert_eq!(books.release(id), None);
     (id, evicted)
 }
 
@@ -66,7 +66,7 @@ fn what_was_used_longest_ago_goes_first() {
     let Taken::Complete(_) = books.take(&key("0"), "0") else { panic!("there") };
     let one = books.file(one).expect("there").clone();
     let zero = books.complete_entry(&key("0")).expect("there").0;
-    books.release(zero);
+    assert_eq!(books.release(zero), None);
     let (_, evicted) = fill(&mut books, "2", 10);
     assert_eq!(evicted, [one]);
 }
@@ -121,7 +121,7 @@ fn an_entry_that_failed_is_gone_for_those_who_come_later() {
     assert_eq!((books.used(), books.entries(), books.remove(id)), (0, 0, None));
     let Taken::New(next) = books.take(&key("u"), "u") else { panic!("new again") };
     // The one who waited gives back what is no more; the new entry keeps its own reference.
-    books.release(id);
+    assert_eq!(books.release(id), None);
     assert_ne!(next, id);
     assert!(matches!(books.take(&key("u"), "u"), Taken::Filling(_)));
 }
@@ -208,7 +208,7 @@ proptest! {
                 Step::Release(at) => {
                     if !held.is_empty() {
                         let id = held.swap_remove(at % held.len());
-                        books.release(id);
+                        assert_eq!(books.release(id), None);
                         if let Some(entry) = model.get_mut(&id) {
                             entry.2 -= 1;
                         }
@@ -228,7 +228,7 @@ proptest! {
         }
         // Once everything is given back and what still fills has failed, all room can be had again.
         for id in held.drain(..) {
-            books.release(id);
+            assert_eq!(books.release(id), None);
         }
         let filling: Vec<_> = model.iter().filter(|(_, entry)| !entry.3).map(|(id, _)| *id).collect();
         for id in filling {

@@ -9,40 +9,35 @@
 //!
 //! Only the child of a fetch writes below an account's directory, as that account; no task ever has it mounted. We
 //! look at sizes there and delete files, always through descriptors and never through a link. The cache is emptied
-//! when it is opened, as in Mesos: of what is found there only what a fetcher writes is deleted, and a directory that
-//! has anything else in it is refused.
+//! when it is opened, as in Mesos: of what is found there only what a fetcher writes is deleted. A directory that has
+//! anything else in it is refused; where that is in an account's directory, which the account can write, only hers is.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, fchown, mkdirat, openat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, fchmod, fchown, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
 use sandbox::{Owner, RunLock, RunLockError};
 
 use super::books::CacheFile;
+use super::sweep::{DIRECTORY, TEMPORARY, names, remove, sweep};
 
 /// The file that says which process keeps the books.
 const LOCK: &str = ".lock";
-
-/// What the temporary names of the child begin with.
-const TEMPORARY: &[u8] = b".fetch.tmp-";
-
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The directory of a cache, held by this process.
 #[derive(Debug)]
 pub struct CacheDirectory {
     path: PathBuf,
     dir: File,
+    /// The accounts whose directories hold something that no fetcher made, and what.
+    refused: BTreeMap<Vec<u8>, PathBuf>,
     _lock: RunLock,
 }
 
@@ -65,8 +60,8 @@ pub enum CacheError {
     },
     /// It has files of somebody else.
     #[error(
-        "the fetcher cache {path:?} cannot be used: {foreign:?} in it is not a fetcher's; choose an empty directory \
-         with --fetcher_cache_dir"
+        "the fetcher cache {path:?} cannot be used: {foreign:?} in it is not a fetcher's; remove it and start again, \
+         or choose an empty directory with --fetcher_cache_dir"
     )]
     Foreign {
         /// The cache.
@@ -105,7 +100,7 @@ impl CacheDirectory {
             .map_err(|errno| fail("open the fetcher cache")(errno.into()))?;
         let dir = File::from(dir);
         // A directory that is refused gets no lock file from us either.
-        leftovers(&path, &dir)?;
+        Found::look(&path, &dir)?;
         let lock = RunLock::acquire(&path.join(LOCK)).map_err(|error| match error {
             RunLockError::Held(_) => CacheError::InUse(error),
             RunLockError::File(_) => CacheError::Io {
@@ -117,19 +112,21 @@ impl CacheDirectory {
         // A child must pass through to the directory of its account, and has no need to list the others.
         fchmod(&dir, Mode::from_raw_mode(0o711))
             .map_err(|errno| fail("set the mode of the fetcher cache")(errno.into()))?;
-        for leftover in leftovers(&path, &dir)? {
-            leftover.remove(&path, &dir)?;
-        }
-        Ok(CacheDirectory { path, dir, _lock: lock })
+        let refused = Found::look(&path, &dir)?.empty(&path, &dir)?;
+        Ok(CacheDirectory { path, dir, refused, _lock: lock })
     }
 
     /// The path of an account's directory, which is made or mended: it belongs to the account, mode 0700.
     ///
     /// # Errors
     ///
-    /// [`CacheError::Io`]; an account whose name is no file name has no directory.
+    /// [`CacheError::Io`]; an account whose name is no file name has no directory. [`CacheError::Foreign`] for one that
+    /// had something else than a fetcher's files in it when the cache was opened.
     pub fn account(&self, name: &str, owner: Option<Owner>) -> Result<PathBuf, CacheError> {
         let path = self.path.join(name);
+        if let Some(foreign) = self.refused.get(name.as_bytes()) {
+            return Err(CacheError::Foreign { path, foreign: foreign.clone() });
+        }
         let make = || -> io::Result<()> {
             if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
                 return Err(io::Error::new(
@@ -185,100 +182,108 @@ impl CacheDirectory {
     }
 }
 
-/// Deletes the temporary files and directories of process `pid` in an open directory. Blocks on the file system.
-///
-/// # Errors
-///
-/// As the system gives them.
-pub(crate) fn sweep(dir: &File, pid: u32) -> io::Result<()> {
-    for name in names(dir)? {
-        if !is_temporary_of(&name, pid) {
-            continue;
+/// Something of the cache that an earlier process left, by the directory in it.
+struct Found {
+    /// Accounts' directories that can be emptied.
+    accounts: Vec<Vec<u8>>,
+    /// Files of a fetcher in the directory of the cache itself, which stock puts there.
+    files: Vec<Vec<u8>>,
+    /// Accounts' directories in which there is something else: whose they are could put it there, and it is not ours to
+    /// delete.
+    refused: BTreeMap<Vec<u8>, PathBuf>,
+}
+
+impl Found {
+    /// Looks through the directory of a cache, of which the accounts' directories may be of any size.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Foreign`] for something else in the directory itself, into which only we write.
+    fn look(path: &Path, root: &File) -> Result<Found, CacheError> {
+        let listed = names(root).map_err(|source| CacheError::Io {
+            operation: "list",
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut found = Found { accounts: Vec::new(), files: Vec::new(), refused: BTreeMap::new() };
+        for name in listed {
+            if name == LOCK.as_bytes() {
+                continue;
+            }
+            if is_ours(&name) {
+                found.files.push(name);
+                continue;
+            }
+            let below = path.join(OsStr::from_bytes(&name));
+            let Ok(account) = openat(root, OsStr::from_bytes(&name), DIRECTORY, Mode::empty()) else {
+                return Err(CacheError::Foreign { path: path.to_owned(), foreign: below });
+            };
+            match foreign(&account.into()) {
+                Ok(None) => found.accounts.push(name),
+                Ok(Some(foreign)) => {
+                    drop(found.refused.insert(name, below.join(OsStr::from_bytes(&foreign))))
+                }
+                Err(error) => {
+                    tracing::warn!(path = %below.display(), %error, "a directory of the fetcher cache cannot be listed");
+                    found.refused.insert(name, below);
+                }
+            }
         }
-        match unlinkat(dir, OsStr::from_bytes(&name), AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(Errno::ISDIR | Errno::PERM) => remove_tree(dir, &name)?,
-            Err(errno) => return Err(errno.into()),
+        Ok(found)
+    }
+
+    /// Deletes what can be deleted, and answers the accounts that have no directory then, with what is in the way.
+    fn empty(mut self, path: &Path, root: &File) -> Result<BTreeMap<Vec<u8>, PathBuf>, CacheError> {
+        let failed = |name: &[u8], source: io::Error| CacheError::Io {
+            operation: "empty the fetcher cache: cannot delete",
+            path: path.join(OsStr::from_bytes(name)),
+            source,
+        };
+        for name in &self.files {
+            remove(root, name).map_err(|source| failed(name, source))?;
+        }
+        for name in self.accounts {
+            let emptied = openat(root, OsStr::from_bytes(&name), DIRECTORY, Mode::empty())
+                .map_err(io::Error::from)
+                .and_then(|account| empty(&account.into()));
+            if let Err(error) = emptied {
+                let below = path.join(OsStr::from_bytes(&name));
+                tracing::warn!(path = %below.display(), %error, "a directory of the fetcher cache cannot be emptied");
+                self.refused.insert(name, below);
+            }
+        }
+        for foreign in self.refused.values() {
+            tracing::warn!(
+                foreign = %foreign.display(),
+                "something in the fetcher cache is not a fetcher's; the user whose directory it is in has no cache"
+            );
+        }
+        Ok(self.refused)
+    }
+}
+
+/// The first thing in an account's directory that no fetcher made.
+fn foreign(account: &File) -> io::Result<Option<Vec<u8>>> {
+    for entry in Dir::read_from(account)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." && !is_ours(name) {
+            return Ok(Some(name.to_vec()));
+        }
+    }
+    Ok(None)
+}
+
+/// Deletes what a fetcher made in an account's directory.
+fn empty(account: &File) -> io::Result<()> {
+    for entry in Dir::read_from(account)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." && is_ours(name) {
+            remove(account, name)?;
         }
     }
     Ok(())
-}
-
-/// Whether a name is a temporary one of process `pid`: `.fetch.tmp-[word-]<pid>-<number>`.
-fn is_temporary_of(name: &[u8], pid: u32) -> bool {
-    let Some(rest) = name.strip_prefix(TEMPORARY) else { return false };
-    let mut parts =
-        rest.split(|byte| *byte == b'-').skip_while(|part| part.iter().any(u8::is_ascii_alphabetic));
-    parts.next() == Some(pid.to_string().as_bytes())
-}
-
-/// Something in the cache from before.
-struct Leftover {
-    /// The account's directory; `None` for the directory of the cache itself.
-    account: Option<Vec<u8>>,
-    name: Vec<u8>,
-}
-
-impl Leftover {
-    fn remove(&self, path: &Path, root: &File) -> Result<(), CacheError> {
-        let remove = || -> io::Result<()> {
-            let opened;
-            let dir = match &self.account {
-                Some(account) => {
-                    opened = File::from(openat(root, OsStr::from_bytes(account), DIRECTORY, Mode::empty())?);
-                    &opened
-                }
-                None => root,
-            };
-            match unlinkat(dir, OsStr::from_bytes(&self.name), AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => Ok(()),
-                Err(Errno::ISDIR | Errno::PERM) => remove_tree(dir, &self.name),
-                Err(errno) => Err(errno.into()),
-            }
-        };
-        remove().map_err(|source| CacheError::Io {
-            operation: "empty the fetcher cache: cannot delete",
-            path: path.join(OsStr::from_bytes(&self.name)),
-            source,
-        })
-    }
-}
-
-/// Removes a directory below an open one, without following links.
-fn remove_tree(dir: &File, name: &[u8]) -> io::Result<()> {
-    // The descriptor's own path: nothing that its account renames meanwhile leads elsewhere.
-    let path = Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string()).join(OsStr::from_bytes(name));
-    sandbox::remove_all(&path).map(drop).map_err(io::Error::other)
-}
-
-/// Lists what an earlier process left, and refuses a directory that has anything else in it.
-fn leftovers(path: &Path, root: &File) -> Result<Vec<Leftover>, CacheError> {
-    let list = |path: &Path, dir: &File| {
-        names(dir).map_err(|source| CacheError::Io { operation: "list", path: path.to_owned(), source })
-    };
-    let mut found = Vec::new();
-    for name in list(path, root)? {
-        let foreign =
-            || CacheError::Foreign { path: path.to_owned(), foreign: path.join(OsStr::from_bytes(&name)) };
-        if name == LOCK.as_bytes() {
-            continue;
-        }
-        if is_ours(&name) {
-            found.push(Leftover { account: None, name });
-            continue;
-        }
-        let account =
-            openat(root, OsStr::from_bytes(&name), DIRECTORY, Mode::empty()).map_err(|_| foreign())?;
-        let account = File::from(account);
-        for file in list(&path.join(OsStr::from_bytes(&name)), &account)? {
-            if !is_ours(&file) {
-                let foreign = path.join(OsStr::from_bytes(&name)).join(OsStr::from_bytes(&file));
-                return Err(CacheError::Foreign { path: path.to_owned(), foreign });
-            }
-            found.push(Leftover { account: Some(name.clone()), name: file });
-        }
-    }
-    Ok(found)
 }
 
 /// Whether a name is one that a fetcher, ours or stock's, gives a file of its cache: `c<serial>-...`, or temporary.
@@ -288,17 +293,6 @@ fn is_ours(name: &[u8]) -> bool {
         (digits > 0).then_some(rest.get(digits) == Some(&b'-'))
     });
     numbered == Some(true) || name.starts_with(TEMPORARY)
-}
-
-fn names(dir: &File) -> io::Result<Vec<Vec<u8>>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(dir)? {
-        let name = entry?.file_name().to_bytes().to_vec();
-        if name != b"." && name != b".." {
-            names.push(name);
-        }
-    }
-    Ok(names)
 }
 
 /// The first directory on the way that somebody else than root and us could change, if there is one. A directory with
@@ -376,12 +370,35 @@ mod tests {
     #[test]
     fn a_directory_of_something_else_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("c1-mine"), "x").unwrap();
         fs::create_dir(dir.path().join("alice")).unwrap();
-        fs::write(dir.path().join("alice/thesis.tex"), "x").unwrap();
+        fs::write(dir.path().join("alice/c1-mine"), "x").unwrap();
+        fs::write(dir.path().join("thesis.tex"), "x").unwrap();
         let error = CacheDirectory::open(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("alice/thesis.tex") && error.contains("--fetcher_cache_dir"), "{error}");
-        assert!(dir.path().join("c1-mine").exists());
+        assert!(error.contains("thesis.tex") && error.contains("--fetcher_cache_dir"), "{error}");
+        assert!(dir.path().join("alice/c1-mine").exists());
+    }
+
+    #[test]
+    fn what_one_user_puts_into_her_directory_takes_the_cache_from_her_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        for account in ["alice", "bob"] {
+            fs::create_dir(dir.path().join(account)).unwrap();
+            fs::write(dir.path().join(account).join("c1-file"), "x").unwrap();
+        }
+        fs::create_dir(dir.path().join("alice/x")).unwrap();
+        let cache = CacheDirectory::open(dir.path()).unwrap();
+        let error = cache.account("alice", None).unwrap_err();
+        assert!(
+            matches!(error, CacheError::Foreign { .. }) && error.to_string().contains("alice/x"),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(dir.path().join("alice")).unwrap().count(), 2, "it is hers");
+        let bob = cache.account("bob", None).unwrap();
+        assert_eq!(fs::read_dir(bob).unwrap().count(), 0);
+        drop(cache);
+        fs::remove_dir(dir.path().join("alice/x")).unwrap();
+        let cache = CacheDirectory::open(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(cache.account("alice", None).unwrap()).unwrap().count(), 0);
     }
 
     #[test]

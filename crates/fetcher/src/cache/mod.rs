@@ -9,13 +9,15 @@
 //! | `books` | entries, references, reservations, eviction; pure |
 //! | `directory` | the files, and whose they are |
 //! | `shelf` | both together, and the waiting |
+//! | `sweep` | what a killed child left half done |
 
 mod books;
 mod directory;
 mod shelf;
+mod sweep;
 
 pub use books::{Books, CacheFile, Completed, EntryId, Key, NoRoom, Taken};
 pub use directory::{CacheDirectory, CacheError};
 pub use shelf::{Cache, Filled, Ticket};
 
-pub(crate) use directory::sweep;
+pub(crate) use sweep::{sweep, sweep_tree};

@@ -91,20 +91,26 @@ impl Cache {
         (kept.books.used(), kept.books.entries())
     }
 
-    /// What the source said of the version of a complete entry, and its size.
+    /// Whether there is a complete entry.
     #[must_use]
-    pub fn version(&self, key: &Key) -> Option<(u64, Validators)> {
-        self.lock().books.complete_entry(key).map(|(_, _, size, validators)| (size, validators.clone()))
+    pub fn is_complete(&self, key: &Key) -> bool {
+        self.lock().books.complete_entry(key).is_some()
     }
 
-    /// Forgets a complete entry that the source has a newer version of. Its file is deleted; a child that has it open
-    /// reads it to its end, and one that has yet to open it finds it missing, so this is for entries nobody uses.
-    pub fn outdate(&self, key: &Key) {
+    /// Forgets a complete entry if `is_outdated` says so of its size and of what the source said of its version: nobody
+    /// finds it from then on. A fetch that uses it already goes on with it, and the last one deletes its file. Answers
+    /// whether it is forgotten.
+    pub fn outdate(&self, key: &Key, is_outdated: impl FnOnce(u64, &Validators) -> bool) -> bool {
         let mut kept = self.lock();
-        let Some(id) = kept.books.complete_entry(key).map(|(id, ..)| id) else { return };
-        if let Some(file) = kept.books.remove_idle(id) {
+        let outdated = kept
+            .books
+            .complete_entry(key)
+            .and_then(|(id, _, size, version)| is_outdated(size, version).then_some(id));
+        let Some(id) = outdated else { return false };
+        if let Some(file) = kept.books.outdate(id) {
             self.directory.delete(&file);
         }
+        true
     }
 
     /// Takes the entries of a fetch in one step; a name is that of the URI. A complete entry whose file is missing is
@@ -258,7 +264,12 @@ impl Drop for Ticket {
         self.fail(Filled::Failed);
         match self.hold {
             Hold::Let => self.cache.directory.delete(&self.file),
-            Hold::Fills | Hold::Waits(_) | Hold::Reads => self.cache.lock().books.release(self.id),
+            Hold::Fills | Hold::Waits(_) | Hold::Reads => {
+                let outdated = self.cache.lock().books.release(self.id);
+                if let Some(file) = outdated {
+                    self.cache.directory.delete(&file);
+                }
+            }
         }
     }
 }
@@ -392,18 +403,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_outdated_entry_goes_unless_somebody_uses_it() {
+    async fn an_outdated_entry_is_not_found_and_goes_with_its_last_use() {
         let scene = scene(20);
         let key = Key { user: "alice".into(), uri: "u".into() };
         let mut filler = scene.take("u");
         scene.write(&filler, 10);
         let etag = Validators { etag: Some("\"1\"".into()), last_modified: None };
         filler.complete(etag.clone()).unwrap();
-        assert_eq!(scene.cache.version(&key), Some((10, etag)));
-        scene.cache.outdate(&key);
-        assert_eq!(scene.files(), 1, "it is in use");
+        let outdate = |expected: &Validators| {
+            scene.cache.outdate(&key, |size, version| size == 10 && version == expected)
+        };
+        assert!(!outdate(&Validators::default()) && scene.cache.is_complete(&key));
+        let reader = scene.take("u");
+        assert!(!reader.fills() && outdate(&etag) && !outdate(&etag));
         drop(filler);
-        scene.cache.outdate(&key);
+        assert_eq!(scene.files(), 1, "it is in use");
+        // Another task gets the new version while the old one is still read.
+        let mut new = scene.take("u");
+        assert!(new.fills());
+        scene.write(&new, 7);
+        new.complete(Validators::default()).unwrap();
+        assert_eq!((scene.files(), scene.cache.used()), (2, (17, 2)));
+        drop(reader);
+        assert_eq!((scene.files(), scene.cache.used()), (1, (7, 1)));
+        drop(new);
+        assert!(scene.cache.outdate(&key, |_, _| true));
         assert_eq!((scene.files(), scene.cache.used()), (0, (0, 0)));
     }
 }

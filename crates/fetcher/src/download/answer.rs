@@ -27,16 +27,39 @@ pub(super) enum Answer {
     Refused,
 }
 
-/// Judges an answer to a request for the bytes from `from` on (0: for the file).
-pub(super) fn judge(status: StatusCode, headers: &HeaderMap, from: u64) -> Answer {
+/// What is there of a file before it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun<'a> {
+    /// The bytes that are there; the request is for those behind them (0: for the file).
+    pub(super) bytes: u64,
+    /// What the server said of the version that they are of.
+    pub(super) version: &'a Validators,
+    /// The size of that version, where it was said.
+    pub(super) total: Option<u64>,
+}
+
+/// Judges an answer.
+///
+/// Many servers give ranges and ignore `If-Range`, so the rest is taken only if nothing in the answer says that it is
+/// of another version.
+pub(super) fn judge(status: StatusCode, headers: &HeaderMap, begun: Begun<'_>) -> Answer {
+    let from = begun.bytes;
     match status {
         StatusCode::OK => Answer::Whole,
         StatusCode::PARTIAL_CONTENT if from > 0 => match content_range(headers) {
-            Some(ContentRange { first: Some(first), .. }) if first == from => Answer::Rest,
+            Some(ContentRange { first: Some(first), size })
+                if first == from && is_same(headers, size, begun) =>
+            {
+                Answer::Rest
+            }
             _ => Answer::Anew,
         },
         StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => match content_range(headers) {
-            Some(ContentRange { first: None, size: Some(size) }) if size == from => Answer::Nothing,
+            Some(ContentRange { first: None, size: Some(size) })
+                if size == from && is_same(headers, Some(size), begun) =>
+            {
+                Answer::Nothing
+            }
             _ => Answer::Anew,
         },
         StatusCode::REQUEST_TIMEOUT
@@ -47,6 +70,18 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, from: u64) -> Answe
         | StatusCode::GATEWAY_TIMEOUT => Answer::Later(retry_after(headers)),
         _ => Answer::Refused,
     }
+}
+
+/// Says whether nothing in an answer tells of another version: an entity tag, a time of change or a size that is there
+/// now and was there before is the same.
+fn is_same(headers: &HeaderMap, size: Option<u64>, begun: Begun<'_>) -> bool {
+    fn agree<T: PartialEq>(now: Option<T>, before: Option<T>) -> bool {
+        now.is_none() || before.is_none() || now == before
+    }
+    let now = validators(headers);
+    agree(now.etag.as_ref(), begun.version.etag.as_ref())
+        && agree(now.last_modified.as_ref(), begun.version.last_modified.as_ref())
+        && agree(size, begun.total)
 }
 
 /// The size of the whole file by a `Content-Range`.
@@ -139,7 +174,30 @@ mod tests {
         #[case] expected: Answer,
     ) {
         let status = StatusCode::from_u16(status).expect("a status");
-        assert_eq!(judge(status, &headers(pairs), from), expected);
+        let begun = Begun { bytes: from, version: &Validators::default(), total: None };
+        assert_eq!(judge(status, &headers(pairs), begun), expected);
+    }
+
+    #[rstest]
+    #[case(206, "bytes 5-9/10", &[], Answer::Rest)]
+    #[case(206, "bytes 5-9/10", &[("etag", "\"a\""), ("last-modified", "then")], Answer::Rest)]
+    #[case(206, "bytes 5-9/10", &[("etag", "\"b\""), ("last-modified", "then")], Answer::Anew)]
+    #[case(206, "bytes 5-9/10", &[("etag", "W/\"a\"")], Answer::Anew)]
+    #[case(206, "bytes 5-9/10", &[("etag", "\"a\""), ("last-modified", "now")], Answer::Anew)]
+    #[case(206, "bytes 5-9/*", &[("etag", "\"a\"")], Answer::Rest)]
+    #[case(206, "bytes 5-10/11", &[], Answer::Anew)]
+    #[case(416, "bytes */5", &[], Answer::Anew)]
+    fn the_rest_of_another_version_is_not_taken(
+        #[case] status: u16,
+        #[case] range: &str,
+        #[case] pairs: &[(&'static str, &str)],
+        #[case] expected: Answer,
+    ) {
+        let version = Validators { etag: Some("\"a\"".to_owned()), last_modified: Some("then".to_owned()) };
+        let begun = Begun { bytes: 5, version: &version, total: Some(10) };
+        let mut headers = headers(pairs);
+        headers.insert(CONTENT_RANGE, range.parse().unwrap());
+        assert_eq!(judge(StatusCode::from_u16(status).expect("a status"), &headers, begun), expected);
     }
 
     #[rstest]

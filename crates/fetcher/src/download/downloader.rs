@@ -64,7 +64,8 @@ impl Downloader {
     #[must_use]
     pub fn new(settings: Settings) -> Downloader {
         tls::install_provider();
-        let hadoop = Hadoop::new(settings.hadoop_home.as_deref(), settings.stall_timeout);
+        let path = std::env::var_os("PATH");
+        let hadoop = Hadoop::new(settings.hadoop_home.as_deref(), path.as_deref(), settings.stall_timeout);
         Downloader { settings, hadoop, http: OnceLock::new() }
     }
 
@@ -95,11 +96,11 @@ impl Downloader {
         let (scheme, url) = match self.routed(source) {
             Source::Remote(scheme, url) => (scheme, url),
             Source::Local(path) => {
-                let (staged, bytes) = tokio::task::block_in_place(|| {
+                return tokio::task::block_in_place(|| {
                     let (file, metadata) = local::open(&path)?;
-                    local::copy(&file, &path, &metadata, place, checksum, meter)
-                })?;
-                return Ok(Downloaded { staged, bytes, validators: Validators::default() });
+                    let (staged, bytes) = local::copy(&file, &path, &metadata, place, checksum, meter)?;
+                    Ok(Downloaded { staged, bytes, validators: local::version(&metadata) })
+                });
             }
             Source::Hadoop(uri) => {
                 let (staged, bytes) = self.hadoop.download(&uri, place, checksum, meter).await?;
@@ -110,10 +111,7 @@ impl Downloader {
         let mut sink = Sink::create(place, MODE, checksum, meter)?;
         let validators = match scheme {
             Scheme::Http => self.http()?.download(&url, &mut sink, stall, retries, say).await?,
-            Scheme::Ftp => {
-                ftp::download(&url, &mut sink, stall, retries, say).await?;
-                Validators::default()
-            }
+            Scheme::Ftp => ftp::download(&url, &mut sink, stall, retries, say).await?,
             Scheme::S3 | Scheme::Gcs | Scheme::Azure => {
                 Object::find(scheme, &url, stall, retries)?.download(&mut sink, stall).await?
             }
@@ -152,10 +150,13 @@ impl Downloader {
         let Settings { stall_timeout: stall, retries, .. } = self.settings;
         let source = Source::of(uri, self.settings.frameworks_home.as_deref())?;
         match self.routed(source) {
-            Source::Local(path) => Ok(unversioned(local::open(&path)?.1.len())),
+            Source::Local(path) => {
+                let (_, metadata) = local::open(&path)?;
+                Ok(versioned((metadata.len(), local::version(&metadata))))
+            }
             Source::Hadoop(uri) => self.hadoop.measure(&uri).await.map(unversioned),
             Source::Remote(Scheme::Http, url) => self.http()?.measure(&url, stall).await.map(versioned),
-            Source::Remote(Scheme::Ftp, url) => ftp::measure(&url, stall).await.map(unversioned),
+            Source::Remote(Scheme::Ftp, url) => ftp::measure(&url, stall).await.map(versioned),
             Source::Remote(scheme, url) => {
                 Object::find(scheme, &url, stall, retries)?.measure(stall).await.map(versioned)
             }
@@ -166,7 +167,7 @@ impl Downloader {
     fn routed(&self, source: Source) -> Source {
         let Source::Remote(scheme, url) = source else { return source };
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        match route(scheme, self.settings.hadoop_home.is_some(), names) {
+        match route(scheme, self.hadoop.is_there(), names) {
             Route::Native => Source::Remote(scheme, url),
             Route::Hadoop => Source::Hadoop(Url::into(url)),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sandbox::{Kind, SandboxError};
 
-use crate::uri::{Checksum, SourceError};
+use crate::uri::{Checksum, SourceError, shown_path};
 
 /// Why a file could not be had. The caller names the URI.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum DownloadError {
     #[error(transparent)]
     Target(#[from] SandboxError),
     /// A local file could not be read.
-    #[error("cannot {operation} '{}'", path.display())]
+    #[error("cannot {operation} '{}'", shown_path(path))]
     Local {
         /// What was tried.
         operation: &'static str,
@@ -29,7 +29,7 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// A local path is no regular file.
-    #[error("'{}' is {kind}, expected a regular file", path.display())]
+    #[error("'{}' is {kind}, expected a regular file", shown_path(path))]
     NotRegular {
         /// The path.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum DownloadError {
         kind: Kind,
     },
     /// The target could not be written.
-    #[error("cannot write '{}' after {written} bytes", path.display())]
+    #[error("cannot write '{}' after {written} bytes", shown_path(path))]
     Write {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// The disk or the quota is full.
-    #[error("no space left for '{}': {}", path.display(), sizes(*written, *total, *free))]
+    #[error("no space left for '{}': {}", shown_path(path), sizes(*written, *total, *free))]
     NoSpace {
         /// The file.
         path: PathBuf,
@@ -106,6 +106,9 @@ pub enum DownloadError {
         /// What was seen.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The server has another version of the file than the one that was begun.
+    #[error("Error downloading resource: the file changed on the server while it was downloaded")]
+    Changed,
     /// The source gave another number of bytes than it had said.
     #[error("Error downloading resource: received {bytes} bytes, {total} were announced")]
     Length {
@@ -168,6 +171,11 @@ pub enum DownloadError {
         /// How it ended.
         status: ExitStatus,
     },
+    /// The URI names a directory, which the Hadoop client copies.
+    #[error(
+        "it is a directory, and only files are fetched; pack it into an archive, or name its files one by one"
+    )]
+    HadoopDirectory,
     /// The Hadoop client did not say a size.
     #[error("'{} fs -du' printed no size", program.display())]
     HadoopSize {

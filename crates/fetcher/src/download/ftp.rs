@@ -18,6 +18,7 @@ use crate::download::retry::{Retries, jittered};
 use crate::download::sink::Sink;
 use crate::download::stall::Stall;
 use crate::download::tls;
+use crate::progress::Validators;
 
 /// Who logs in when the URI names nobody.
 const ANONYMOUS: (&str, &str) = ("anonymous", "ftp@example.com");
@@ -50,6 +51,12 @@ struct Version {
     time: Option<String>,
 }
 
+impl From<Version> for Validators {
+    fn from(version: Version) -> Validators {
+        Validators { etag: None, last_modified: version.time }
+    }
+}
+
 /// Downloads a file, beginning again where that may help.
 ///
 /// # Cancel safety
@@ -61,7 +68,7 @@ pub(super) async fn download(
     stall: Duration,
     retries: u32,
     say: &(dyn Fn(String) + Sync),
-) -> Result<(), DownloadError> {
+) -> Result<Validators, DownloadError> {
     let location = Location::of(url)?;
     if let Some(name) =
         PROXIES.iter().find(|name| std::env::var_os(name).is_some_and(|proxy| !proxy.is_empty()))
@@ -71,7 +78,9 @@ pub(super) async fn download(
     let mut version = Version::default();
     let mut retries = Retries::new(retries);
     loop {
-        let Err(error) = attempt(&location, sink, &mut version, stall).await else { return Ok(()) };
+        let Err(error) = attempt(&location, sink, &mut version, stall).await else {
+            return Ok(version.into());
+        };
         let wait = if may_pass(&error) { retries.failed_at(sink.written(), None) } else { None };
         let Some(wait) = wait.map(jittered) else { return Err(error) };
         say(format!(
@@ -84,16 +93,18 @@ pub(super) async fn download(
     }
 }
 
-/// Asks for the size without the file.
-pub(super) async fn measure(url: &Url, limit: Duration) -> Result<u64, DownloadError> {
+/// Asks for the size and the time of change without the file. A server that does not know `MDTM` tells the size only.
+pub(super) async fn measure(url: &Url, limit: Duration) -> Result<(u64, Validators), DownloadError> {
     let location = Location::of(url)?;
     let mut stall = Stall::new(limit);
     let mut ftp = connect(&location, &mut stall).await?;
     let size = stall.wait(ftp.size(&location.path)).await?.map_err(failed("SIZE"))?;
-    match size as u64 {
-        0 => Err(DownloadError::NoSize),
-        size => Ok(size),
+    if size == 0 {
+        return Err(DownloadError::NoSize);
     }
+    let time = stall.wait(ftp.mdtm(&location.path)).await?.ok().map(|time| time.to_string());
+    let version = Version { size: Some(size as u64), time };
+    Ok((size as u64, version.into()))
 }
 
 async fn attempt(

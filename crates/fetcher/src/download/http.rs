@@ -12,7 +12,7 @@ use reqwest::{Client, Response, redirect};
 use url::Url;
 
 use crate::chain::chain;
-use crate::download::answer::{Answer, if_range, judge, validators, whole_size};
+use crate::download::answer::{Answer, Begun, if_range, judge, validators, whole_size};
 use crate::download::error::DownloadError;
 use crate::download::retry::{Retries, jittered};
 use crate::download::sink::Sink;
@@ -110,7 +110,8 @@ impl Http {
         let from = sink.written();
         let mut response = stall.wait(request.send()).await?.map_err(not_answered)?;
         stall.renew();
-        match judge(response.status(), response.headers(), from) {
+        let begun = Begun { bytes: from, version, total: sink.total() };
+        match judge(response.status(), response.headers(), begun) {
             Answer::Whole => {
                 sink.restart()?;
                 *version = validators(response.headers());
@@ -128,7 +129,7 @@ impl Http {
             }
             Answer::Anew => {
                 *version = Validators::default();
-                return Err(Early::Again(refused(&response), None));
+                return Err(Early::Again(DownloadError::Changed, None));
             }
             Answer::Later(asked) => return Err(Early::Again(refused(&response), asked)),
             Answer::Refused => return Err(Early::Failed(refused(&response))),

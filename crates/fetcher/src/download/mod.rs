@@ -31,4 +31,5 @@ mod tls;
 
 pub use downloader::{Downloaded, Downloader, Measured, Settings};
 pub use error::DownloadError;
+pub(crate) use hadoop::{CANNOT_RUN, GUARD};
 pub use meter::{Meter, Reading};

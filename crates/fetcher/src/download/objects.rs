@@ -5,7 +5,7 @@
 //! `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY`, ..., as the crate `object_store` reads them. Without any
 //! the instance's own role is asked for. `AWS_SKIP_SIGNATURE=true` (`GOOGLE_..`, `AZURE_..`) reads what is public.
 //!
-//! Hosts with a Hadoop client whose configuration holds the keys keep working: see [`route`].
+//! Hosts with a Hadoop client (in `HADOOP_HOME` or on the `PATH`) whose configuration holds the keys keep working: see [`route`].
 
 use std::time::Duration;
 
@@ -37,8 +37,13 @@ pub(super) enum Route {
     Hadoop,
 }
 
-/// Decides who reads an object: the Hadoop client when it is there and the environment has nothing for the provider, as
-/// it would be on a host that was set up for stock Mesos; else we do.
+/// What the name of a variable that decides who may read an object, or where it is, has in it. A region alone says
+/// neither.
+const DECIDING: [&str; 10] =
+    ["ACCOUNT", "CREDENTIAL", "ENDPOINT", "KEY", "ROLE", "SAS", "SECRET", "SKIP_SIGNATURE", "TOKEN", "USE_"];
+
+/// Decides who reads an object: the Hadoop client when it is there and the environment has no credentials and no endpoint
+/// for the provider, as it would be on a host that was set up for stock Mesos; else we do.
 pub(super) fn route(
     scheme: Scheme,
     has_hadoop: bool,
@@ -50,7 +55,10 @@ pub(super) fn route(
         Scheme::Azure => "AZURE_",
         Scheme::Http | Scheme::Ftp => return Route::Native,
     };
-    match has_hadoop && !environment.into_iter().any(|name| name.starts_with(prefix)) {
+    let decides = |name: String| {
+        name.strip_prefix(prefix).is_some_and(|rest| DECIDING.iter().any(|part| rest.contains(part)))
+    };
+    match has_hadoop && !environment.into_iter().any(decides) {
         true => Route::Hadoop,
         false => Route::Native,
     }
@@ -186,6 +194,10 @@ mod tests {
     #[case(Scheme::S3, false, &[], Route::Native)]
     #[case(Scheme::S3, true, &["AWS_ACCESS_KEY_ID"], Route::Native)]
     #[case(Scheme::S3, true, &["GOOGLE_SERVICE_ACCOUNT"], Route::Hadoop)]
+    #[case(Scheme::S3, true, &["AWS_REGION", "AWS_DEFAULT_REGION"], Route::Hadoop)]
+    #[case(Scheme::S3, true, &["AWS_ENDPOINT_URL"], Route::Native)]
+    #[case(Scheme::S3, true, &["AWS_WEB_IDENTITY_TOKEN_FILE"], Route::Native)]
+    #[case(Scheme::S3, true, &["AWS_SKIP_SIGNATURE"], Route::Native)]
     #[case(Scheme::Gcs, true, &["GOOGLE_SERVICE_ACCOUNT"], Route::Native)]
     #[case(Scheme::Azure, true, &["AWS_REGION"], Route::Hadoop)]
     #[case(Scheme::Http, true, &[], Route::Native)]

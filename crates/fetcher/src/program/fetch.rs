@@ -20,6 +20,7 @@ use super::reporter::Reporter;
 use crate::download::{DownloadError, Downloaded, Downloader};
 use crate::extract::{ExtractError, ExtractLimits, Extraction, extract};
 use crate::progress::Event;
+use crate::uri::shown_path;
 
 /// The mode of what is to be executed, as stock's.
 const EXECUTABLE: u32 = 0o755;
@@ -54,13 +55,13 @@ pub(super) enum FetchError {
     Download(#[from] DownloadError),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    #[error("Failed to open cache file '{}'", path.display())]
+    #[error("Failed to open cache file '{}'", shown_path(path))]
     CacheFile { path: std::path::PathBuf, source: SandboxError },
     #[error("cannot look at the archive")]
     Archive(#[source] std::io::Error),
-    #[error("Failed to extract '{}'", path.display())]
+    #[error("Failed to extract '{}'", shown_path(path))]
     Extract { path: std::path::PathBuf, source: ExtractError },
-    #[error("cannot make '{}' executable", path.display())]
+    #[error("cannot make '{}' executable", shown_path(path))]
     Mode { path: std::path::PathBuf, source: rustix::io::Errno },
     #[error("the download ended unexpectedly")]
     Ended(#[from] JoinError),
@@ -112,7 +113,7 @@ impl Fetch {
             match obtained.and_then(publish) {
                 Ok(registry_config) => self.reporter.send(&Event::Fetched {
                     item: item.index,
-                    path: item.destination.to_string(),
+                    path: shown_path(item.destination.as_path()),
                     registry_config,
                 }),
                 Err(error) => {
@@ -130,7 +131,8 @@ impl Fetch {
         log.info(&format!("Fetching URI '{uri}'"));
         let Way::Cached { file, filling } = &item.way else {
             log.info(&format!("Fetching '{uri}' directly into the sandbox directory"));
-            let downloaded = self.download(item, &self.sandbox, &item.destination, None).await?;
+            let downloaded = self.download(item, &self.sandbox, &item.destination).await?;
+            self.reporter.send(&downloaded_event(item, &downloaded, None));
             return Ok(Obtained::File(downloaded));
         };
         let entries = self.entries.as_ref().ok_or(FetchError::NoCache)?;
@@ -157,8 +159,11 @@ impl Fetch {
         if entries.open(file).is_ok() {
             return Ok(());
         }
-        let downloaded = self.download(item, entries.directory(), file, Some(file)).await?;
+        let downloaded = self.download(item, entries.directory(), file).await?;
+        let said = downloaded_event(item, &downloaded, Some(file));
         downloaded.staged.commit()?;
+        // Our agent looks for the file when it hears this.
+        self.reporter.send(&said);
         Ok(())
     }
 
@@ -167,25 +172,17 @@ impl Fetch {
         item: &Item,
         directory: &Sandbox,
         name: &RelPath,
-        cached: Option<&RelPath>,
     ) -> Result<Downloaded, FetchError> {
         let uri = &item.uri;
         let log = self.reporter.log();
         let to = directory.path().join(name);
-        log.info(&format!("Downloading resource from '{uri}' to '{}'", to.display()));
+        log.info(&format!("Downloading resource from '{uri}' to '{}'", shown_path(&to)));
         let place = directory.place(&stage_name(name))?;
         let followed = self.reporter.follow(item.index, uri);
         let meter = Arc::clone(&followed.meter);
         let say = |line: String| log.warning(&format!("{line} ('{uri}')"));
         let downloaded = self.downloader.download(uri, place, meter, &say).await?;
         drop(followed);
-        self.reporter.send(&Event::Downloaded {
-            item: item.index,
-            uri: uri.to_string(),
-            bytes: downloaded.bytes,
-            cache_filename: cached.map(ToString::to_string),
-            validators: downloaded.validators.clone(),
-        });
         Ok(downloaded)
     }
 
@@ -205,16 +202,16 @@ impl Fetch {
         match (&item.finish, archive) {
             (Finish::Extract { name }, Some(archive)) => {
                 registry_config = self.extract(&archive, name, &from, left)?;
-                log.info(&format!("Extracted '{}' into '{}'", from.display(), self.sandbox.path().display()));
+                log.info(&format!("Extracted '{}' into '{}'", shown_path(&from), self.sandbox.path().display()));
             }
             (Finish::NotAnArchive, _) => log.warning(&format!(
                 "Copying instead of extracting resource from URI with 'extract' flag, because it does not seem to be \
                  an archive: {}",
-                path.display()
+                shown_path(&path)
             )),
             _ => {}
         }
-        log.info(&format!("Fetched '{}' to '{}'", item.uri, path.display()));
+        log.info(&format!("Fetched '{}' to '{}'", item.uri, shown_path(&path)));
         Ok(registry_config)
     }
 
@@ -255,11 +252,23 @@ impl Fetch {
             aliases: &[Path::new(&self.container_directory)],
             cancel: &AtomicBool::new(false),
         };
-        let extracted = extract(&extraction, &mut |note| log.warning(&format!("{}: {note}", path.display())))
-            .map_err(|source| FetchError::Extract { path: path.to_owned(), source })?;
+        let extracted =
+            extract(&extraction, &mut |note| log.warning(&format!("{}: {note}", shown_path(path))))
+                .map_err(|source| FetchError::Extract { path: path.to_owned(), source })?;
         left.max_bytes = left.max_bytes.saturating_sub(extracted.bytes);
         left.max_entries = left.max_entries.saturating_sub(extracted.entries);
         Ok(extracted.registry_config)
+    }
+}
+
+/// What is told of a download that is over; `cached` is its file in the cache, which has its name by then.
+fn downloaded_event(item: &Item, downloaded: &Downloaded, cached: Option<&RelPath>) -> Event {
+    Event::Downloaded {
+        item: item.index,
+        uri: item.uri.to_string(),
+        bytes: downloaded.bytes,
+        cache_filename: cached.map(ToString::to_string),
+        validators: downloaded.validators.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::unistd::{Gid, Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid};
 use rustix::fs::Mode;
 use rustix::process::umask;
+use sandbox::Owner;
 
 use crate::info::Rlimit;
 
@@ -60,20 +61,27 @@ pub(super) enum IdentityError {
 }
 
 impl Identity {
-    /// Looks a user up by name, or takes a number as it is: group of the same number, no other groups.
+    /// Looks a user up by name, as stock does, or takes the number of one without a name
+    /// ([`Owner::from_number`]), with no other groups.
     pub(super) fn find(user: &str) -> Result<Identity, IdentityError> {
         let unknown = || IdentityError::Unknown { user: user.to_owned() };
-        if let Ok(number) = user.parse::<u32>() {
-            // The system takes this one as "no change".
-            let number = Some(number).filter(|number| *number != u32::MAX).ok_or_else(unknown)?;
-            return Ok(Identity { uid: Uid::from_raw(number), gid: Gid::from_raw(number), name: None });
-        }
         let looked_up = User::from_name(user).map_err(|source| IdentityError::System {
             operation: "get user information",
             user: user.to_owned(),
             source,
         })?;
-        let found = looked_up.ok_or_else(unknown)?;
+        let Some(found) = looked_up else {
+            let owner = Owner::from_number(user).ok_or_else(unknown)?;
+            // Rules about users are written with their names.
+            if User::from_uid(Uid::from_raw(owner.uid())).is_ok_and(|named| named.is_some()) {
+                return Err(unknown());
+            }
+            return Ok(Identity {
+                uid: Uid::from_raw(owner.uid()),
+                gid: Gid::from_raw(owner.gid()),
+                name: None,
+            });
+        };
         let name = CString::new(found.name).map_err(|_| unknown())?;
         Ok(Identity { uid: found.uid, gid: found.gid, name: Some(name) })
     }
@@ -152,7 +160,7 @@ mod tests {
         assert!(root.uid().is_root() && root.gid().as_raw() == 0 && root.name.is_some());
         let number = Identity::find("1234").expect("a number");
         assert_eq!((number.uid().as_raw(), number.gid().as_raw(), number.name), (1234, 1234, None));
-        for user in ["no-such-user-here", "4294967295", ""] {
+        for user in ["no-such-user-here", "4294967295", "", "0", "00", "+0", "+1234", "1"] {
             assert!(matches!(Identity::find(user), Err(IdentityError::Unknown { .. })), "{user}");
         }
     }

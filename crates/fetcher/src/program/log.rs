@@ -4,6 +4,8 @@ use std::io::Write;
 
 use jiff::Zoned;
 
+use crate::uri::shown_text;
+
 /// How important a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
@@ -57,8 +59,8 @@ fn format_line(level: Level, now: &Zoned, pid: u32, message: &str) -> String {
         Level::Warning => 'W',
         Level::Error => 'E',
     };
-    // A message with line breaks, which a URI may have, must not look like several.
-    let message = message.replace(['\n', '\r'], " ");
+    // Errors name paths, which are made of URIs. A message with line breaks must not look like several.
+    let message = shown_text(message);
     format!("{letter}{} {pid} mesos-fetcher] {message}\n", now.strftime("%m%d %H:%M:%S.%6f"))
 }
 
@@ -69,7 +71,7 @@ mod tests {
     #[test]
     fn a_line_has_the_form_that_tools_read() {
         let at = "2026-11-21T14:05:06.000789Z".parse::<jiff::Timestamp>().expect("a time");
-        let line = format_line(Level::Warning, &at.to_zoned(jiff::tz::TimeZone::UTC), 42, "a\nb");
-        assert_eq!(line, "W1121 14:05:06.000789 42 mesos-fetcher] a b\n");
+        let line = format_line(Level::Warning, &at.to_zoned(jiff::tz::TimeZone::UTC), 42, "a\nb\u{1b}c");
+        assert_eq!(line, "W1121 14:05:06.000789 42 mesos-fetcher] a b\\u{1b}c\n");
     }
 }

@@ -40,7 +40,7 @@ async fn one(item: usize, value: &str, downloader: &Downloader) -> Event {
         }
         Err(error) => {
             let validators = Validators::default();
-            Event::Measured { item, uri, bytes: None, validators, error: Some(shortened(error)) }
+            Event::Measured { item, uri, bytes: None, validators, error: Some(shortened(&error)) }
         }
     }
 }

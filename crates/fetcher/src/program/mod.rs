@@ -15,6 +15,7 @@
 //! | `identity` | limits, umask, user |
 //! | `plan` | what becomes of each item; pure |
 //! | `fetch` | the run through the plan |
+//! | `guard` | that a Hadoop client ends with the fetch |
 //! | `entries` | files of the cache that several items share |
 //! | `measure` | sizes instead of files, for our agent's cache |
 //! | `reporter`, `lifeline`, `log` | what the agent and the task's owner see; the end when the agent is gone |
@@ -22,6 +23,7 @@
 mod arguments;
 mod entries;
 mod fetch;
+mod guard;
 mod identity;
 mod lifeline;
 mod log;

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::log::Log;
 use crate::download::{Meter, Reading};
 use crate::progress::Event;
-use crate::uri::FetchUri;
+use crate::uri::{FetchUri, shown_text};
 
 /// Time between two events of one download.
 const TICK: Duration = Duration::from_secs(1);
@@ -171,8 +171,9 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Cuts a message to what the pipe takes.
-pub(super) fn shortened(mut message: String) -> String {
+/// Makes a message for people, and cuts it to what the pipe takes.
+pub(super) fn shortened(message: &str) -> String {
+    let mut message = shown_text(message);
     if message.len() > MAX_MESSAGE {
         message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         message.push_str("...");
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn messages_are_cut_at_a_character() {
-        let cut = shortened("é".repeat(MAX_MESSAGE));
+        let cut = shortened(&"é".repeat(MAX_MESSAGE));
         assert!(cut.ends_with("é...") && cut.len() <= MAX_MESSAGE + 3);
     }
 

@@ -18,7 +18,7 @@ use super::log::Log;
 use super::measure::measure;
 use super::plan::plan;
 use super::reporter::{Reporter, shortened};
-use super::{identity, lifeline};
+use super::{guard, identity, lifeline};
 use crate::chain::chain;
 use crate::download::{Downloader, Settings};
 use crate::extract::ExtractLimits;
@@ -60,6 +60,9 @@ enum StartError {
 /// Runs the program: 0 when everything was fetched, else 1.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = guard::asked(std::env::args_os().skip(1)) {
+        return code;
+    }
     let environment = |name: &str| std::env::var(name).ok();
     let log = match arguments::read(std::env::args_os().skip(1), environment) {
         Ok(Command::Help) => {
@@ -87,7 +90,10 @@ pub fn main() -> ExitCode {
 
 fn prepare_and_run(log: Log) -> Result<ExitCode, StartError> {
     let text = std::env::var(ENVIRONMENT_VARIABLE).map_err(|_| StartError::Missing)?;
-    let request = Request::from_json(&text)?;
+    let (request, skipped) = Request::from_json(&text)?;
+    if !skipped.is_empty() {
+        log.warning(&format!("Ignored unknown members of {ENVIRONMENT_VARIABLE}: {}", skipped.join(", ")));
+    }
     if request.info.sandbox_directory.is_empty() {
         return Err(StartError::NoSandbox);
     }
@@ -135,7 +141,7 @@ async fn run(request: Request, reporter: Reporter, parallel: usize) -> Result<Ex
     let items = match plan(&request.info.items, cache.is_some()) {
         Ok(items) => items,
         Err(refused) => {
-            let message = shortened(chain(&refused.reason));
+            let message = shortened(&chain(&refused.reason));
             reporter.send(&Event::Failed { item: refused.index, uri: refused.uri.clone(), message });
             log.error(&chain(&refused));
             return Ok(ExitCode::FAILURE);
@@ -170,7 +176,7 @@ async fn run(request: Request, reporter: Reporter, parallel: usize) -> Result<Ex
         Err(failed) => {
             let message = chain(&failed.error);
             log.error(&format!("Failed to fetch '{}': {message}", failed.uri));
-            let message = shortened(message);
+            let message = shortened(&message);
             fetch.reporter.send(&Event::Failed { item: failed.index, uri: failed.uri, message });
             Ok(ExitCode::FAILURE)
         }

@@ -15,5 +15,5 @@ mod source;
 
 pub use checksum::Checksum;
 pub use names::{FetchUri, UriError, output_file};
-pub use redact::redacted;
+pub use redact::{redacted, shown_path, shown_text};
 pub use source::{Scheme, Source, SourceError};

@@ -86,3 +86,20 @@ async fn a_proxy_that_is_not_used_is_said() {
     let fetch = Fetch::new().env("ftp_proxy", "http://127.0.0.1:1").uri(ftp.url("", "a"));
     fetch.succeed().await.says("ftp_proxy is set, but there is no proxy for FTP");
 }
+
+/// By these a file of the cache is known to be outdated; what is measured and what a download tells must be alike.
+#[tokio::test]
+async fn a_size_comes_with_the_time_of_change() {
+    let ftp = FtpScript::start(content(), [], None).await;
+    let measured = Fetch::new().option("mode", "measure").uri(ftp.url("", "a")).run().await;
+    let downloaded = Fetch::new().uri(ftp.url("", "a")).succeed().await;
+    let events = [(measured, "measured"), (downloaded, "downloaded")].map(|(done, kind)| {
+        let lines =
+            done.events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        lines.into_iter().find(|event| event["event"] == kind).expect("an event")
+    });
+    let [measured, downloaded] = &events;
+    assert_eq!(measured["bytes"], content().len());
+    assert!(measured["validators"]["last_modified"].as_str().expect("a time").starts_with("2026-01-02"));
+    assert_eq!(measured["validators"], downloaded["validators"]);
+}

@@ -56,6 +56,14 @@ async fn a_client_that_puts_a_link_there_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_directory_is_refused_with_a_remedy() {
+    let fetch = Fetch::new();
+    let home = client(&fetch, "mkdir \"$4\"; echo part >\"$4/part\"");
+    let done = fetch.env("HADOOP_HOME", home.to_str().expect("text")).uri("hdfs://h/a").fail().await;
+    done.says("it is a directory, and only files are fetched; pack it into an archive");
+}
+
+#[tokio::test]
 async fn without_a_client_the_remedy_is_told() {
     let fetch = Fetch::new().env("HADOOP_HOME", "/no/such/home").uri("hdfs://h/a");
     fetch
@@ -79,14 +87,78 @@ async fn a_client_is_given_up_when_an_earlier_item_fails() {
     let failing = integration::web::Reply::Status(500, vec![]);
     let url = web.serve("/a", integration::web::Page::new("").replies([failing]));
     let fetch = Fetch::new().option("retries", 2);
-    let home = client(&fetch, "echo $$ >\"$HADOOP_HOME/pid\"; exec sleep 1000");
+    let home = client(&fetch, CLIENT_WITH_CHILD);
     let done = fetch.env("HADOOP_HOME", home.to_str().expect("text")).uri(url).uri("hdfs://h/a").fail().await;
     done.says("return code 500");
-    let pid = std::fs::read_to_string(home.join("pid")).expect("it was started");
-    let pid = rustix::process::Pid::from_raw(pid.trim().parse().expect("a number")).expect("a pid");
+    ended(&home).await;
+}
+
+/// A client as it is: a script that waits for its virtual machine, whose number it writes.
+const CLIENT_WITH_CHILD: &str = "sleep 1000 & echo $! >\"$HADOOP_HOME/pid.new\"; \
+    mv \"$HADOOP_HOME/pid.new\" \"$HADOOP_HOME/pid\"; wait";
+
+/// The number of the client's virtual machine, once it runs.
+async fn machine(home: &Path) -> rustix::process::Pid {
+    integration::eventually("the client", std::time::Duration::from_secs(20), async || {
+        let text = std::fs::read_to_string(home.join("pid")).unwrap_or_default();
+        Ok(text.trim().parse().ok().and_then(rustix::process::Pid::from_raw))
+    })
+    .await
+    .expect("started")
+}
+
+/// Waits for the end of the client's virtual machine.
+async fn ended(home: &Path) {
+    let pid = machine(home).await;
     integration::eventually("the end of the client", std::time::Duration::from_secs(20), async || {
-        Ok(rustix::process::test_kill_process(pid).is_err().then_some(()))
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+        // Nobody may be there to reap it.
+        Ok((stat.is_empty() || stat.contains(") Z ")).then_some(()))
     })
     .await
     .expect("ended");
+}
+
+/// As when the system is out of memory. The agent may be a stock one, which kills nothing then.
+#[tokio::test]
+async fn a_client_ends_when_the_program_alone_is_killed() {
+    let fetch = Fetch::new();
+    let home = client(&fetch, CLIENT_WITH_CHILD);
+    let running = fetch.env("HADOOP_HOME", home.to_str().expect("text")).uri("hdfs://h/a").start();
+    machine(&home).await;
+    let pid = rustix::process::Pid::from_raw(running.child.id().expect("it runs").try_into().expect("a pid"));
+    rustix::process::kill_process(pid.expect("a pid"), rustix::process::Signal::KILL).expect("killed");
+    let _done = running.end().await;
+    ended(&home).await;
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_ends_with_all_that_it_started() {
+    let fetch = Fetch::new().info("stall_timeout", serde_json::json!({ "nanoseconds": 50_000_000 }));
+    let home = client(&fetch, CLIENT_WITH_CHILD);
+    let done = fetch.env("HADOOP_HOME", home.to_str().expect("text")).uri("hdfs://h/a").fail().await;
+    done.says("less than 1 byte a second");
+    ended(&home).await;
+}
+
+#[tokio::test]
+async fn what_a_client_leaves_behind_ends_with_it() {
+    let fetch = Fetch::new();
+    let leave = "sleep 1000 >/dev/null 2>&1 & echo $! >\"$HADOOP_HOME/pid\"; echo data >\"$4\"";
+    let home = client(&fetch, leave);
+    let done = fetch.env("HADOOP_HOME", home.to_str().expect("text")).uri("hdfs://h/a").succeed().await;
+    assert_eq!(done.read("a"), b"data\n");
+    ended(&home).await;
+}
+
+#[tokio::test]
+async fn a_client_on_the_path_is_found() {
+    let fetch = Fetch::new();
+    let home = client(&fetch, "echo data >\"$4\"");
+    let path = format!("{}:/usr/bin:/bin", home.join("bin").display());
+    let done = fetch.env("PATH", path).env("AWS_REGION", "here").uri("s3a://bucket/a").succeed().await;
+    assert_eq!(done.read("a"), b"data\n");
+    let calls = std::fs::read_to_string(log(&home)).expect("a log");
+    assert!(calls.contains("fs -copyToLocal s3a://bucket/a "), "{calls}");
 }

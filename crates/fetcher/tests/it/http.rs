@@ -81,7 +81,7 @@ async fn the_user_of_the_uri_is_sent_and_not_printed() {
     let url = web.url("/private").replace("http://", "http://me:p%20ss@");
     let done = Fetch::new().uri(&url).succeed().await;
     assert_eq!(done.read("private"), b"content");
-    assert!(!done.stderr.contains("p%20ss") && done.stderr.contains("me:***@"), "{}", done.stderr);
+    assert!(!done.stderr.contains("p%20ss") && done.stderr.contains("://***@"), "{}", done.stderr);
     assert!(!done.events.contains("p%20ss"), "{}", done.events);
     Fetch::new().uri(web.url("/private")).fail().await.says("received HTTP/FTP return code 401");
 }
@@ -167,4 +167,46 @@ async fn sizes_are_asked_without_the_file() {
     assert!(event(2)["error"].as_str().expect("an error").contains("404"));
     assert_eq!((web.count("HEAD", "/a"), web.count("GET", "/a")), (1, 0));
     assert_eq!(done.names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_uri_is_signed_with_is_in_no_path_that_is_printed() {
+    let web = WebServer::start().await.expect("a server");
+    let url = web.serve("/m.bin?x=1&X-Amz-Signature=SECRET", Page::new("data"));
+    // To be extracted and no archive, which is told with the path; and through the cache.
+    let extracted = serde_json::json!({ "action": "BYPASS_CACHE", "uri": { "value": url } });
+    let cached = serde_json::json!({
+        "action": "DOWNLOAD_AND_CACHE", "cache_filename": "c1-m.bin?X-Amz-Signature=SECRET",
+        "uri": { "value": url, "output_file": "b" },
+    });
+    let done = Fetch::new().cached().item(extracted).item(cached).succeed().await;
+    assert_eq!(done.names(), ["b", "m.bin?x=1&X-Amz-Signature=SECRET"], "the file's own name is stock's");
+    done.says("does not seem to be an archive").says("/m.bin?x=1&X-Amz-Signature=***'");
+    let shown: Vec<_> = done.stderr.lines().filter(|line| line.contains("SECRET")).collect();
+    assert_eq!(shown, Vec::<&str>::new());
+    assert!(done.events.contains("m.bin?x=1&X-Amz-Signature=***"), "{}", done.events);
+    let told = done.events.lines().filter(|line| line.contains("SECRET") && !line.contains("cache_filename"));
+    assert_eq!(told.count(), 0, "{}", done.events);
+}
+
+#[tokio::test]
+async fn a_terminal_is_told_nothing_by_a_uri() {
+    let fetch = Fetch::new();
+    let missing = format!("{}\u{1b}[31m", fetch.sandbox().with_file_name("missing").display());
+    let done = fetch.uri(missing).fail().await;
+    done.says("missing\\u{1b}[31m");
+    assert!(!done.stderr.contains('\u{1b}') && !done.events.contains("\\u001b"), "{}", done.events);
+}
+
+#[tokio::test]
+async fn members_that_nobody_knows_are_skipped_as_stock_does() {
+    let fetch = Fetch::new();
+    let file = fetch.file("a", "data");
+    let item =
+        serde_json::json!({ "action": "BYPASS_CACHE", "foo": 1, "uri": { "value": file, "bar": "x" } });
+    let done = fetch.item(item).info("more", true).option("later", 1).succeed().await;
+    done.says("Ignored unknown members of MESOS_FETCHER_INFO: ");
+    for member in ["$.items[0].foo", "$.items[0].uri.bar", "$.more", "$.options.later"] {
+        done.says(member);
+    }
 }

@@ -48,6 +48,28 @@ async fn a_resumed_file_that_has_changed_is_fetched_anew() {
     assert_eq!(done.read("a"), b"the new version");
 }
 
+/// Many servers give ranges and ignore `If-Range`, so the answer itself has to be of the version that was begun.
+#[tokio::test]
+async fn two_versions_are_not_glued_together() {
+    for (etag, extra) in [(Some("\"new\""), 0), (None, 4)] {
+        let web = WebServer::start().await.expect("a server");
+        let old = Page::new(content()).etag(Some("\"old\"")).replies([Reply::Cut(100_000), Reply::Nothing]);
+        let url = web.serve("/a", old);
+        let running = Fetch::new().uri(url).start();
+        integration::eventually("the second request", Duration::from_secs(20), async || {
+            Ok((web.asked().len() >= 2).then_some(()))
+        })
+        .await
+        .expect("asked");
+        let new = vec![7; content().len() + extra];
+        web.serve("/a", Page::new(new.clone()).etag(etag).without_if_range());
+        let done = running.end().await;
+        assert!(done.status.success(), "{}", done.stderr);
+        assert!(done.read("a") == new, "the file is of one version, told by {etag:?} or the size");
+        done.says("the file changed on the server");
+    }
+}
+
 #[tokio::test]
 async fn without_ranges_or_a_version_it_begins_again() {
     for page in [

@@ -172,7 +172,7 @@ async fn what_was_not_asked_for_properly_is_said() {
     let done = Fetch::new().info("sandbox_directory", "").run().await;
     assert_eq!(done.status.code(), Some(1));
     done.says("Missing sandbox directory");
-    let done = Fetch::new().info("no_such_member", 1).run().await;
+    let done = Fetch::new().info("items", 1).run().await;
     assert_eq!(done.status.code(), Some(1));
     done.says("Failed to parse FetcherInfo");
 }

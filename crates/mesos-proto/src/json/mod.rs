@@ -6,7 +6,8 @@
 //!
 //! The v0 and v1 forms differ in a few names (see [`Names`]). Reading takes either, printing prints the one asked for.
 //! Reading is stricter than stock, which ignores fields that it does not know: here a misspelt name is an error with
-//! the JSON path and the nearest name. Nothing is repaired silently.
+//! the JSON path and the nearest name. Nothing is repaired silently. What one program of Mesos sends another is read as
+//! stock does ([`from_json_skipping`]), with the names that were skipped, since the other may be newer.
 //!
 //! prost-reflect holds the message while it is built; its own JSON mapping is not used, as it has other names, takes
 //! what Mesos does not (`taskId`) and cannot say where an error is.
@@ -16,11 +17,13 @@ mod names;
 mod path;
 mod read;
 mod scalar;
+mod unknown;
 mod write;
 
 pub use self::{
     error::JsonError,
     names::Names,
     read::{MAX_DEPTH, from_json, from_json_filling, from_json_str},
+    unknown::from_json_skipping,
     write::{to_json, to_json_set},
 };
