@@ -37,7 +37,6 @@ async fn a_full_disk_is_told_with_the_path_and_the_sizes() {
     let web = WebServer::start().await.expect("a server");
     let url = web.serve("/big?X-Amz-Signature=SECRET", Page::new(vec![1; 5 << 20]));
     let fetch = Fetch::new();
-    let local = fetch.file("local", vec![1; 5 << 20]);
     let sandbox = fetch.sandbox();
     let Some(small) = Small::mount(&sandbox) else { return };
     let done = fetch.uri(&url).fail().await;
@@ -50,10 +49,12 @@ async fn a_full_disk_is_told_with_the_path_and_the_sizes() {
     drop(small);
 
     let fetch = Fetch::new();
-    let Some(_small) = Small::mount(&fetch.sandbox()) else { return };
-    std::fs::write(&local, vec![1; 5 << 20]).unwrap_or_default();
-    let again = fetch.file("local", vec![1; 5 << 20]);
-    fetch.uri(again.to_str().expect("text")).fail().await.says("no space left for '");
+    let local = fetch.file("local", vec![1; 5 << 20]);
+    let Some(small) = Small::mount(&fetch.sandbox()) else { return };
+    let done = fetch.uri(local.to_str().expect("text")).fail().await;
+    done.says("no space left for '");
+    // Its directory can be removed only when nothing is mounted below it.
+    drop(small);
 }
 
 /// Memory does not grow with the file. What is measured is the most that the process ever had of its own.

@@ -27,16 +27,12 @@ async fn absolute_paths_are_copied_with_and_without_a_scheme() {
 /// Peer: FetcherTest.RelativeFilePath.
 #[tokio::test]
 async fn a_relative_path_needs_the_frameworks_home() {
+    Fetch::new().uri("test").fail().await.says("the Mesos framework home was not specified");
+
     let fetch = Fetch::new();
     let home = fetch.file("test", "data").parent().expect("a directory").to_owned();
-    fetch.uri("test").fail().await.says("the Mesos framework home was not specified");
-
-    let fetch = Fetch::new().info("frameworks_home", home.to_str().expect("text"));
-    std::fs::create_dir_all(&home).expect("made");
-    std::fs::write(home.join("test"), "data").expect("written");
-    let done = fetch.uri("test").succeed().await;
+    let done = fetch.info("frameworks_home", home.to_str().expect("text")).uri("test").succeed().await;
     assert_eq!(done.read("test"), b"data");
-    std::fs::remove_dir_all(home).expect("removed");
 }
 
 #[tokio::test]
