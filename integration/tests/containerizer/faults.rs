@@ -53,7 +53,11 @@ async fn a_task_that_is_killed_while_the_engine_works_on_it_leaves_nothing(
     assert_eq!(end.outcome.state, TaskState::TaskKilled);
     // A container that did start is not told as running any more.
     assert_eq!(task.states(), states("STARTING KILLING KILLED"));
-    assert!(!agent.containerizer().containers().contains(&task.container_id()));
+    // The status comes first, and then it is forgotten.
+    eventually("the end of it", PATIENCE, async || {
+        Ok((!agent.containerizer().containers().contains(&task.container_id())).then_some(()))
+    })
+    .await?;
     agent.end().await
 }
 

@@ -132,6 +132,10 @@ async fn a_path_that_is_swapped_after_the_plan_is_not_mounted(
     assert!(end.outcome.message.contains("host_paths"), "{}", end.outcome.message);
     let started = proxy.requests().iter().any(|request| request.target.contains("/start"));
     assert!(!started, "nothing was started with it");
-    assert!(!agent.containerizer().containers().contains(&task.container_id()));
+    // The status comes first, and then it is forgotten.
+    eventually("the end of it", PATIENCE, async || {
+        Ok((!agent.containerizer().containers().contains(&task.container_id())).then_some(()))
+    })
+    .await?;
     agent.end().await
 }
