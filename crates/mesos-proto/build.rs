@@ -50,6 +50,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config = prost_build::Config::new();
     config.btree_map(["."]).include_file("mesos_proto.rs").skip_debug(SECRET);
+    // The name of a libprocess message is that of its type.
+    config.enable_type_names();
     for message in DescriptorPool::decode(plain.as_slice())?.all_messages() {
         // Without a leading dot the path fits this message only, not those nested in it.
         let name = message.full_name();

@@ -9,12 +9,14 @@
 //! - [`json`] reads and prints any of them as Mesos does, with v0 and v1 names.
 //!
 //! prost drops fields that it does not know, so whoever forwards or stores what it did not write keeps the bytes as
-//! they came. `Debug` of secrets and credentials prints no content; their JSON form does.
+//! they came. `Debug` of secrets and credentials prints no content; their JSON form does. [`without_secrets`] makes a copy
+//! that may be shown.
 
 mod descriptors;
 mod generated;
 pub mod json;
 mod redact;
+mod secrets;
 
 pub use crate::{
     descriptors::DESCRIPTORS,
@@ -27,3 +29,4 @@ pub use crate::{
     },
 };
 pub use prost::Message;
+pub use secrets::without_secrets;
