@@ -12,6 +12,7 @@ use task_supervisor::RunLayout;
 use crate::eventually;
 use crate::images::TestImage;
 use crate::logs_check::{read_stream, runs_below};
+use crate::supervised::Task;
 use crate::sweep::{SCOPE_LABEL, TestScope};
 
 /// The environment variable that names the program, where it isn't beside the tests.
@@ -62,6 +63,23 @@ impl CliRun {
             } },
         });
         change(&mut app);
+        Self::of(scope, socket, work_dir, &app)
+    }
+
+    /// Starts a run of a task on the engine behind `socket`.
+    ///
+    /// # Errors
+    ///
+    /// The program can't be started.
+    pub fn start_task(scope: &TestScope, socket: &Path, work_dir: &Path, task: &Task) -> Result<Self> {
+        let task = task.clone().parameter("label", &format!("{SCOPE_LABEL}={}", scope.id()));
+        let mut info = mesos_proto::json::to_json_set(task.info(), mesos_proto::json::Names::V1);
+        // The program fills it in.
+        info.as_object_mut().context("a TaskInfo is an object")?.remove("agent_id");
+        Self::of(scope, socket, work_dir, &info)
+    }
+
+    fn of(scope: &TestScope, socket: &Path, work_dir: &Path, app: &serde_json::Value) -> Result<Self> {
         let definition = work_dir.join("app.json");
         std::fs::write(&definition, app.to_string()).context("write the app")?;
         let child = Command::new(program()?)

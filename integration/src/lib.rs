@@ -6,6 +6,9 @@
 //! * [`raw`]: a bare client of the Engine API, outside the crates under test, over [`http1`];
 //! * [`images`]: the test images, made from busybox on the spot;
 //! * [`sweep`]: names and labels of one test, and the removal of all it made;
+//! * [`reference`](mod@reference): a stock master, or a stock master and agent, and frameworks;
+//! * [`agent`](mod@agent): our mesos-agent as a process, to be killed and restarted;
+//! * [`pymesos`](mod@pymesos): a framework that nobody here wrote;
 //! * [`supervised`]: a supervisor of the test's own, and tasks in a line;
 //! * [`cli_run`]: a `mesos-docker run` in the background, to be killed;
 //! * [`logs_check`]: a supervisor for tests of logs and adoption, and the check of numbered lines;
@@ -13,8 +16,10 @@
 //! * [`eventually`]: waiting on a predicate with a deadline;
 //! * [`fetch`]: the fetcher of a test;
 //! * [`web`]: an HTTP server that is told how to misbehave;
+//! * [`zookeeper`]: a ZooKeeper of the test's own;
 //! * [`bench`](mod@bench): what `scripts/bench` runs.
 
+pub mod agent;
 pub mod bench;
 pub mod cli_run;
 pub mod engine;
@@ -26,11 +31,13 @@ pub mod logs_check;
 pub mod oracle;
 pub mod private;
 pub mod proxy;
+pub mod pymesos;
 pub mod raw;
 pub mod reference;
 pub mod supervised;
 pub mod sweep;
 pub mod web;
+pub mod zookeeper;
 
 pub use engine::TestEngine;
 pub use eventually::eventually;
@@ -39,3 +46,4 @@ pub use proxy::{Fault, FaultProxy, Rule};
 pub use raw::RawClient;
 pub use sweep::TestScope;
 pub use web::WebServer;
+pub use zookeeper::ZooKeeper;

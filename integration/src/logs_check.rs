@@ -8,17 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use docker_containerizer::logs::LogSettings;
 use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
-use docker_containerizer::{
-    Checkpoint, Containerizer, Identity, RemovalDelay, Running, Settings, Termination,
-};
+use docker_containerizer::{Containerizer, Identity, RemovalDelay, Running, Settings, Termination};
 use docker_engine::{Deadlines, Engine, EngineOptions};
-use mesos_proto::Message as _;
 use mesos_proto::v1::TaskState;
 use mesos_types::{ContainerId, Strictness};
 use sandbox::RotationPolicy;
 use task_supervisor::{
-    KillRequest, Outcome, RunLayout, Supervisor, SupervisorSettings, TaskHandle, TaskKilling, TaskOrder,
-    Update,
+    Adoption, KillRequest, Outcome, RunLayout, Supervisor, SupervisorSettings, TaskHandle, TaskKilling,
+    TaskOrder, Update,
 };
 use tokio::time::timeout;
 
@@ -137,6 +134,8 @@ impl Rig {
                 reading: Strictness::Lenient.into(),
                 removal: RemovalDelay::After(Duration::ZERO),
                 host_address: None,
+                masked: task_supervisor::MaskedVariables::default(),
+                checks: task_supervisor::CheckSettings::default(),
             },
         );
         Ok(Self { supervisor, work_dir, agent_id: agent_id.to_owned() })
@@ -186,15 +185,7 @@ impl Rig {
         let mut info = task.info().clone();
         info.agent_id.value.clone_from(&self.agent_id);
         let container_id = identity.container_id;
-        let prepared = self.supervisor.prepare(TaskOrder {
-            identity,
-            info_bytes: info.encode_to_vec(),
-            info,
-            checkpoint: Checkpoint::Yes,
-            task_killing: TaskKilling::Sent,
-            owner: None,
-            tap: None,
-        })?;
+        let prepared = self.supervisor.prepare(TaskOrder::new(identity, info, TaskKilling::Sent))?;
         Ok(Run { handle: self.supervisor.launch(prepared)?, container_id, states: Vec::new() })
     }
 
@@ -205,7 +196,7 @@ impl Rig {
     /// As the supervisor's `adopt`.
     pub async fn adopt(&self, layout: RunLayout) -> Result<Run> {
         let container_id = container_id_of(layout.sandbox())?;
-        let handle = timeout(PATIENCE, self.supervisor.adopt(layout, TaskKilling::Sent, None))
+        let handle = timeout(PATIENCE, self.supervisor.adopt(layout, Adoption::new(TaskKilling::Sent)))
             .await
             .context("adoption takes too long")??;
         Ok(Run { handle, container_id, states: Vec::new() })
@@ -300,7 +291,7 @@ impl Run {
     ///
     /// The task has ended.
     pub async fn kill(&self, grace: Option<Duration>) -> Result<()> {
-        self.handle.kills.send(KillRequest { grace }).await.context("the task takes no kill")
+        self.handle.kills.send(KillRequest::new(grace)).await.context("the task takes no kill")
     }
 
     /// Says whether no status waits to be heard.

@@ -211,13 +211,14 @@ async fn a_relative_volume_through_a_planted_symlink_is_refused() -> Result<()> 
         std::os::unix::fs::symlink(&host, paths.sandbox.join("data"))?;
         let spec = TaskSpec::from_task_info(task.info(), Strictness::Lenient)?;
         let containerizer = rig.containerizer();
-        let request = containerizer.plan(&spec, &labels, &paths.sandbox, &[])?;
+        let request = containerizer.plan(&spec, &labels, &paths.sandbox, &[], None)?;
         let mut handle = containerizer.launch(LaunchOrder {
             labels,
             task: spec,
             request,
             paths,
             owner: None,
+            output: docker_containerizer::logs::OutputTarget::Sandbox,
             tap: None,
             progress: None,
             removal: RemovalDelay::After(Duration::ZERO),

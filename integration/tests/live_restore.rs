@@ -197,3 +197,26 @@ async fn without_live_restore_a_restart_ends_the_tasks_and_their_exit_is_seen() 
     scope.assert_clean().await?;
     private.remove()
 }
+
+/// Without live-restore an engine that comes back after a crash stops its containers: the task has failed, and its message
+/// says why, so that nobody looks for the reason in the task. An engine that is stopped tells the ends of its containers
+/// while it still answers, and those cannot be told from others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_takes_its_containers_along_is_named_in_the_message() -> Result<()> {
+    require_private_engine!(Ok(()));
+    let mut private = PrivateEngine::start_with(&["--bridge=none", "--live-restore=false"]).await?;
+    let scope = TestScope::new(&private.engine()?).await?;
+    let rig = rig(&scope, RigOptions::default()).await?;
+    let mut run = rig.launch(&Task::shell(COUNT))?;
+    run.running().await?;
+    lines(&run, 5).await?;
+    private.kill_dockerd().await?;
+    private.start_dockerd().await?;
+    let ended = run.ended().await?;
+    let outcome = &ended.outcome;
+    ensure!(outcome.state == TaskState::TaskFailed, "{outcome:?}");
+    ensure!(outcome.message.contains("Docker Engine was restarted"), "{}", outcome.message);
+    rig.settled().await?;
+    scope.assert_clean().await?;
+    private.remove()
+}

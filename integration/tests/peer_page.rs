@@ -107,7 +107,7 @@ fn every_test_that_claims_a_peer_is_named_for_it() -> Result<()> {
     for path in files {
         let file = path.strip_prefix(root())?.to_string_lossy().into_owned();
         for claim in fs::read_to_string(&path)?.lines().filter_map(|line| line.trim().strip_prefix(CLAIM)) {
-            for name in claim.trim_end_matches('.').split(", ") {
+            for name in claim.trim_end_matches('.').split(", ").map(|name| name.trim_matches('`')) {
                 claims += 1;
                 let row =
                     rows.get(name).with_context(|| format!("{file} claims {name}, which the page lacks"))?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesos_types::FrameworkId;
-use task_supervisor::{Supervisor, TaskKilling};
+use task_supervisor::{Adoption, Supervisor, TaskKilling};
 use tokio::sync::mpsc;
 
 use crate::args::AdoptArgs;
@@ -97,7 +97,7 @@ fn choose(known: &[KnownRun], ids: &[String]) -> Result<BTreeSet<FrameworkId>, F
 async fn take(supervisor: &Supervisor, run: KnownRun) -> Result<Followed, Failure> {
     let (tap, output) = mpsc::channel(OUTPUT);
     let handle = supervisor
-        .adopt(run.layout, TaskKilling::Sent, Some(tap))
+        .adopt(run.layout, Adoption::new(TaskKilling::Sent).tap(Some(tap)))
         .await
         .map_err(|error| Failure::of(format!("cannot adopt {}", run.identity.task_id), &error))?;
     let container_id = run.identity.container_id;

@@ -56,6 +56,7 @@ pub(crate) fn check(setup: &Setup, info: &TaskInfo, engine: &EngineFacts) -> Res
         task: &task,
         labels: &labels,
         sandbox: layout.sandbox(),
+        name: None,
         overlay: &[],
         settings: &setup.request_settings()?,
         engine,

@@ -291,6 +291,8 @@ pub(crate) mod tests {
         record.kill = killed.then_some(task_supervisor::KillRecord {
             cause: task_supervisor::KillCause::Framework,
             deadline_ns: 0,
+            grace_ns: None,
+            signalled: false,
         });
         assert_eq!(state(&record), expected);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mesos_types::ContainerId;
-use task_supervisor::{KillRequest, Phase, RecordStore, RunLayout, TaskKilling, Update};
+use task_supervisor::{Adoption, KillRequest, Phase, RecordStore, RunLayout, TaskKilling, Update};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -130,11 +130,11 @@ async fn kill_as_owner(setup: &Setup, run: &KnownRun, grace: Option<Duration>) -
         |error: &dyn std::error::Error| Failure::of(format!("cannot kill {}", run.identity.task_id), error);
     let supervisor = setup.supervisor(setup.containerizer().await?);
     let mut handle = supervisor
-        .adopt(run.layout.clone(), TaskKilling::Omitted, None)
+        .adopt(run.layout.clone(), Adoption::new(TaskKilling::Omitted))
         .await
         .map_err(|error| failed(&error))?;
     // The queue of a task that was just adopted has room; one that has ended takes no kill.
-    let _ = handle.kills.try_send(KillRequest { grace });
+    let _ = handle.kills.try_send(KillRequest::new(grace));
     let deadline = END.saturating_add(grace_of(run, grace));
     let end = async {
         while let Some(update) = handle.updates.recv().await {

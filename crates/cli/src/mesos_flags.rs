@@ -143,7 +143,7 @@ fn augment(command: Command, definition: &FlagDef) -> Command {
     if dashed != definition.name {
         arg = arg.alias(dashed);
     }
-    if let Some(default) = definition.default {
+    if let Some(default) = definition.default.filter(|default| !default.is_empty()) {
         arg = arg.long_help(format!("{} [default: {default}]", definition.help));
     }
     if definition.kind != FlagKind::Bool {

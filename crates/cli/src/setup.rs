@@ -1,24 +1,17 @@
 //! From flags to a supervisor that can launch.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use docker_containerizer::images::{Backoff, NegativeSettings, PullPolicy, PullSettings, RetrySettings};
-use docker_containerizer::logs::LogSettings;
 use docker_containerizer::policy::{self, HostPlaces, Policy, Preset};
-use docker_containerizer::request::{CpuQuota, DefaultDns, Dns, EngineFacts, EngineLog, RequestSettings};
-use docker_containerizer::{
-    Containerizer, CredentialSources, FetchedCredentials, HelperSettings, OperatorConfig, ProxyVariables,
-    RemovalDelay, Settings,
-};
-use docker_engine::{Engine, EngineOptions};
-use fetcher::agent::{CacheSettings, Fetcher, FetcherSettings, Revalidation};
-use flags::{DnsEntry, DnsNetwork, DockerConfig, DockerPullPolicy, DockerSettings};
-use mesos_types::{ProcessUser, Reading, Strictness};
-use sandbox::RotationPolicy;
+use docker_containerizer::request::{EngineFacts, RequestSettings};
+use docker_containerizer::{Containerizer, OperatorConfig, RemovalDelay};
+use docker_engine::Engine;
+use docker_setup::FetchPlaces;
+use flags::DockerSettings;
+use mesos_types::Reading;
 use task_supervisor::{Supervisor, SupervisorSettings};
 use tracing_subscriber::EnvFilter;
 
@@ -67,7 +60,7 @@ impl Setup {
         let socket = if flags.is_given("docker_socket") { Socket::Flag } else { Socket::Environment };
         // Labels hold an absolute path, also of a directory that is still to be made.
         let absolute = std::path::absolute(&work_dir).unwrap_or(work_dir);
-        let operator = settings.credentials.config.as_ref().map(operator).transpose()?;
+        let operator = docker_setup::operator_config(&settings).map_err(|error| unusable(&error))?;
         let work_dir = absolute.canonicalize().unwrap_or(absolute);
         // Who launches nothing allows nothing.
         let policy = Arc::new(Policy::preset(Preset::Strict, HostPlaces::default()));
@@ -134,17 +127,9 @@ impl Setup {
     ///
     /// No engine answers, or none that we can talk to.
     pub(crate) async fn engine(&self) -> Result<Engine, Failure> {
-        let mut options = EngineOptions::new(self.engine_socket()?);
-        if let Some(operator) = &self.operator {
-            options.headers = operator.headers().map_err(|error| unusable(&error))?;
-        }
-        let deadlines = &self.settings.deadlines;
-        options.deadlines.create = deadlines.create;
-        options.deadlines.start = deadlines.start;
-        options.deadlines.inspect = deadlines.inspect;
-        options.deadlines.remove = deadlines.remove;
-        options.max_creates_in_flight = self.settings.docker_max_parallel_launches.get();
-        options.max_starts_in_flight = self.settings.docker_max_parallel_launches.get();
+        let options =
+            docker_setup::engine_options(&self.settings, &self.engine_socket()?, self.operator.as_ref())
+                .map_err(|error| unusable(&error))?;
         Engine::connect(options).await.map_err(|error| unreachable_engine(&error))
     }
 
@@ -155,19 +140,12 @@ impl Setup {
     /// As [`Setup::engine`].
     pub(crate) async fn containerizer(&self) -> Result<Containerizer, Failure> {
         let engine = self.engine().await?;
-        let settings = Settings {
-            request: self.request_settings()?,
-            logs: LogSettings { rotation: self.rotation() },
-            drain_deadline: self.settings.logs.drain,
-            exit_deadline: self.settings.deadlines.missed_exit,
-            pulls: self.pull_settings(),
-            credentials: self.credentials(),
-            fetched_credentials: match self.settings.credentials.hide {
-                true => FetchedCredentials::Hidden,
-                false => FetchedCredentials::Stay,
-            },
-            fetcher: self.fetcher(),
-        };
+        let settings = docker_setup::containerizer_settings(
+            &self.settings,
+            self.request_settings()?,
+            self.operator.clone(),
+            self.fetch_places(),
+        );
         Containerizer::new(engine, settings)
             .await
             .map_err(|error| Failure::of("cannot use the Docker Engine", &error))
@@ -183,6 +161,8 @@ impl Setup {
                 reading: self.reading(),
                 removal: self.removal(),
                 host_address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                masked: docker_setup::masked(&self.settings),
+                checks: docker_setup::check_settings(&self.settings),
             },
         )
     }
@@ -196,39 +176,11 @@ impl Setup {
         RemovalDelay::Never
     }
 
-    /// Where credentials for pulls come from.
-    fn credentials(&self) -> CredentialSources {
-        let settings = &self.settings.credentials;
-        let helpers = HelperSettings::new(
-            &settings.helper_path,
-            settings.helper_timeout,
-            settings.max_parallel_helpers.get(),
-        );
-        match self.operator.clone() {
-            Some(config) => CredentialSources::with_operator(config, helpers),
-            None => CredentialSources::sandbox_only(),
-        }
-    }
-
-    /// What fetches the tasks' URIs. The cache is of this work directory unless a flag says otherwise: the agent's own
-    /// is not ours to empty.
-    fn fetcher(&self) -> Fetcher {
-        let fetch = &self.settings.fetch;
-        let directory =
-            if self.cache_dir_given { fetch.cache_dir.clone() } else { self.work_dir.join("fetch") };
-        let revalidation = if fetch.cache_revalidate { Revalidation::Always } else { Revalidation::Never };
-        Fetcher::new(FetcherSettings {
-            launcher_dir: fetch.launcher_dir.as_deref().map(absolute),
-            cache: CacheSettings { directory, size: fetch.cache_size, revalidation },
-            stall_timeout: fetch.stall_timeout,
-            parallel: fetch.parallel,
-            concurrent: fetch.max_concurrent,
-            retries: fetch.retries,
-            frameworks_home: fetch.frameworks_home.as_deref().map(absolute),
-            hadoop_home: fetch.hadoop_home.as_deref().map(absolute),
-            extract_max_bytes: fetch.extract_max_size,
-            extract_max_entries: fetch.extract_max_entries,
-        })
+    /// Where the fetcher has its cache: of this work directory unless a flag says otherwise, since the agent's own is not
+    /// ours to empty.
+    fn fetch_places(&self) -> FetchPlaces {
+        let given = &self.settings.fetch.cache_dir;
+        FetchPlaces { cache: if self.cache_dir_given { given.clone() } else { self.work_dir.join("fetch") } }
     }
 
     /// What the flags say about requests.
@@ -237,98 +189,24 @@ impl Setup {
     ///
     /// A `--docker_config` that has become unusable, or an engine on no socket.
     pub(crate) fn request_settings(&self) -> Result<RequestSettings, Failure> {
-        let entry = |entry: &DnsEntry| Dns {
-            nameservers: entry.nameservers.clone(),
-            search: entry.search.clone(),
-            options: entry.options.clone(),
+        // Only what the operator's proxies are chosen by needs the socket.
+        let socket = match &self.operator {
+            Some(_) => self.engine_socket()?,
+            None => PathBuf::new(),
         };
-        let mut default_dns = DefaultDns::default();
-        for dns in self.settings.default_container_dns.iter().flat_map(|dns| &dns.docker) {
-            match &dns.network {
-                DnsNetwork::Bridge => default_dns.bridge = Some(entry(dns)),
-                DnsNetwork::User(name) => drop(default_dns.user.insert(name.clone(), entry(dns))),
-                DnsNetwork::AnyUser => default_dns.any_user = Some(entry(dns)),
-            }
-        }
-        let proxies = match &self.operator {
-            Some(operator) => operator.proxies(&self.engine_socket()?).map_err(|error| unusable(&error))?,
-            None => ProxyVariables::default(),
-        };
-        Ok(RequestSettings {
-            sandbox_directory: self.settings.sandbox_directory.display().to_string(),
-            cfs: if self.settings.cgroups_enable_cfs { CpuQuota::FromRequest } else { CpuQuota::FromLimit },
-            default_dns,
-            engine_log: EngineLog {
-                driver: self.settings.logs.driver.clone(),
-                max_size: self.settings.logs.driver_max_size,
-                max_files: u32::try_from(self.settings.logs.driver_max_files).unwrap_or(u32::MAX),
-            },
-            proxies,
-            policy: self.policy.clone(),
-        })
-    }
-
-    /// What the flags say about pulls.
-    fn pull_settings(&self) -> PullSettings {
-        let pulls = &self.settings.pulls;
-        let backoff = |(from, to): (Duration, Duration)| Backoff { from, to };
-        PullSettings {
-            policy: match pulls.policy {
-                DockerPullPolicy::IfNotPresent => PullPolicy::IfNotPresent,
-                DockerPullPolicy::Always => PullPolicy::Always,
-                DockerPullPolicy::PreferCached => PullPolicy::PreferCached,
-            },
-            max_parallel: pulls.max_parallel.get(),
-            max_queued: pulls.max_queued.get(),
-            quick: pulls.quick,
-            timeout: pulls.timeout,
-            inactivity: pulls.inactivity,
-            retry: RetrySettings {
-                max_retries: pulls.max_retries,
-                network: backoff(pulls.backoff),
-                rate_limit: backoff(pulls.rate_limit_backoff),
-            },
-            negative: NegativeSettings { ttl: pulls.negative_ttl, size: pulls.negative_size.get() },
-        }
+        docker_setup::request_settings(&self.settings, &socket, self.operator.as_ref(), self.policy.clone())
+            .map_err(|error| unusable(&error))
     }
 
     /// How tasks are read.
     pub(crate) fn reading(&self) -> Reading {
-        Reading {
-            strictness: if self.settings.docker_strict_fields {
-                Strictness::Strict
-            } else {
-                Strictness::Lenient
-            },
-            user: if self.settings.docker_honor_user { ProcessUser::Task } else { ProcessUser::Image },
-        }
+        docker_setup::reading(&self.settings)
     }
-
-    fn rotation(&self) -> RotationPolicy {
-        RotationPolicy {
-            max_size: self.settings.logs.max_size.and_then(NonZeroU64::new),
-            max_files: u32::try_from(self.settings.logs.max_files).unwrap_or(u32::MAX),
-        }
-    }
-}
-
-/// Reads `--docker_config`.
-fn operator(config: &DockerConfig) -> Result<OperatorConfig, Failure> {
-    match config {
-        DockerConfig::Inline(text) => OperatorConfig::inline(text.expose()),
-        DockerConfig::File(path) => OperatorConfig::file(path),
-    }
-    .map_err(|error| unusable(&error))
 }
 
 /// What a person reads when `--docker_config` cannot be used.
 fn unusable(error: &docker_containerizer::CredentialError) -> Failure {
     Failure::of("the flag --docker_config cannot be used", error)
-}
-
-/// A path of a flag as seen from here: the fetcher runs elsewhere.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What a person reads when no engine answers.

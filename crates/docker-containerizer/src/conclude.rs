@@ -2,19 +2,67 @@
 
 use std::time::Duration;
 
-use docker_engine::{EngineTime, Inspection};
+use docker_engine::{EngineTime, ErrorKind, Inspection};
 use mesos_types::{Limit, Megabytes};
 
 use crate::driver::{Driver, Watched};
-use crate::termination::{Ending, Exit, Limitation, LogsEnd, Termination, Unknown};
+use crate::exit::SeenExit;
+use crate::termination::{Ending, EngineSeen, Exit, Limitation, LogsEnd, Termination, Unknown};
 
 /// The pause between looks at a container that should be stopped.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// What the engine says of a container whose run has ended.
+enum LastWord {
+    /// Its inspection.
+    Said(Box<Inspection>),
+    /// There is no such container any more.
+    Gone,
+    /// Nothing: the question went wrong.
+    None,
+    /// Nothing: no engine answers.
+    Away,
+}
+
+impl LastWord {
+    fn inspection(self) -> Option<Inspection> {
+        match self {
+            Self::Said(inspection) => Some(*inspection),
+            Self::Gone | Self::None | Self::Away => None,
+        }
+    }
+
+    /// The engine's own sentence, or ours where somebody removes the container: then its exit code alone would mislead.
+    fn sentence(&self) -> Option<String> {
+        match self {
+            Self::Gone => Some(Unknown::RemovedOutside.to_string()),
+            Self::Said(now) if matches!(now.state.status.as_str(), "removing" | "dead") => {
+                Some(Unknown::RemovedOutside.to_string())
+            }
+            Self::Said(now) => Some(now.state.error.clone()).filter(|error| !error.is_empty()),
+            Self::None | Self::Away => None,
+        }
+    }
+}
+
 impl Driver {
     /// Collects what is known of the end: the engine's last word, and the rest of the output.
-    pub(crate) async fn conclude(&self, watched: Watched, exit: Exit, oom_kills: Option<u64>) -> Termination {
-        let (inspection, drained) = tokio::join!(self.last_word(&watched.engine_id, &exit), watched.logs);
+    pub(crate) async fn conclude(&self, watched: Watched, seen: SeenExit) -> Termination {
+        let SeenExit { exit, oom_kills, engine } = seen;
+        let (last_word, drained) = tokio::join!(self.last_word(&watched.engine_id, &exit), watched.logs);
+        // An engine that stops tells the ends of its containers and takes no questions any more.
+        let engine = match (engine, &last_word) {
+            (EngineSeen::Throughout, LastWord::Said(_) | LastWord::Gone | LastWord::None) => {
+                EngineSeen::Throughout
+            }
+            (EngineSeen::Ended, _) => EngineSeen::Ended,
+            (EngineSeen::Away, _) | (EngineSeen::Throughout, LastWord::Away) if self.shared.live_restore => {
+                EngineSeen::Away
+            }
+            (EngineSeen::Away, _) | (EngineSeen::Throughout, LastWord::Away) => EngineSeen::Ended,
+        };
+        let sentence = last_word.sentence().filter(|_| exit != Exit::Unknown(Unknown::RemovedOutside));
+        let inspection = last_word.inspection();
         let exit = believed(exit, &watched.started_at, inspection.as_ref());
         let oom =
             inspection.as_ref().is_some_and(|now| now.state.oom_killed) || oom_kills.is_some_and(|n| n > 0);
@@ -30,7 +78,8 @@ impl Driver {
             ending: Ending::Exited(exit),
             killed: self.kill,
             limitation: is_limited.then_some(Limitation::Memory(limit)),
-            engine_error: inspection.map(|now| now.state.error).filter(|error| !error.is_empty()),
+            engine_error: sentence,
+            engine,
             last_errors,
             logs,
         }
@@ -38,7 +87,7 @@ impl Driver {
 
     /// What the engine says of a container whose run has ended. One that somebody restarted is killed first, since its
     /// task is over: the end is told only when it is known to be stopped.
-    async fn last_word(&self, id: &str, exit: &Exit) -> Option<Inspection> {
+    async fn last_word(&self, id: &str, exit: &Exit) -> LastWord {
         let engine = &self.shared.engine;
         loop {
             match engine.inspect(id, engine.deadlines().inspect).await {
@@ -52,11 +101,15 @@ impl Driver {
                     }
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
-                Ok(inspection) => return inspection,
+                Ok(Some(inspection)) => return LastWord::Said(Box::new(inspection)),
+                Ok(None) => return LastWord::Gone,
                 Err(_) if *exit == Exit::Unknown(Unknown::RestartedOutside) => {
                     tokio::time::sleep(LOOK_AGAIN).await
                 }
-                Err(_) => return None,
+                Err(error) => {
+                    let is_away = matches!(error.kind(), ErrorKind::Unreachable { .. });
+                    return if is_away { LastWord::Away } else { LastWord::None };
+                }
             }
         }
     }

@@ -12,19 +12,21 @@ use std::time::Duration;
 
 use docker_engine::{Engine, EngineError, Inspection, Terminal};
 use fetcher::agent::Fetcher;
+use mesos_types::resource::LocalVolume;
 use mesos_types::{ContainerId, EnvVar, FieldError, TaskLimits, TaskResources, TaskSpec};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::blocking::blocking;
 use crate::credentials::CredentialSources;
-use crate::driver::{Command, Driver, View, Watched};
-use crate::images::{PullCounters, PullManager, PullSettings};
+use crate::driver::{Command, Driver, Lines, View, Watched};
+use crate::exit::over;
+use crate::images::{ImageTimes, PullCounters, PullManager, PullSettings};
 use crate::labels::Labels;
 use crate::lifecycle::Life;
-use crate::logs::{CursorStore, LogFiles, LogSettings, Source};
+use crate::logs::{CursorStore, LogFiles, LogSettings, NoteSender, Source};
 use crate::names::container_name;
-use crate::order::{AdoptOrder, LaunchOrder, Running};
+use crate::order::{AdoptOrder, LaunchOrder, Running, StopSignal};
 use crate::request::{self, CpuQuota, EngineFacts, Output, Request, RequestInput, RequestSettings};
 use crate::termination::{Kill, Termination};
 use crate::usage::{self, Host, Usage};
@@ -70,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) tasks: TaskTracker,
     pub(crate) pulls: PullManager,
+    /// Whether containers outlive the engine.
+    pub(crate) live_restore: bool,
     table: Mutex<BTreeMap<ContainerId, Entry>>,
 }
 
@@ -77,6 +81,7 @@ pub(crate) struct Shared {
 struct Entry {
     commands: mpsc::Sender<Command>,
     view: watch::Receiver<View>,
+    notes: NoteSender,
     task: Arc<Mutex<Amounts>>,
 }
 
@@ -132,6 +137,9 @@ pub enum ContainerizerError {
         /// Why.
         source: EngineError,
     },
+    /// An update that would give or take persistent volumes.
+    #[error("cannot update container {0}: its persistent volumes cannot change while it runs")]
+    Volumes(ContainerId),
     /// The files of an adopted run.
     #[error("cannot open the sandbox of container {container_id}")]
     Sandbox {
@@ -152,6 +160,16 @@ pub struct ContainerStatus {
 }
 
 impl Shared {
+    /// Whether another container has a persistent volume too.
+    pub(crate) fn is_used_beside(&self, id: ContainerId, volume: &LocalVolume) -> bool {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = table.iter().filter(|(other, _)| **other != id);
+        others.into_iter().any(|(_, entry)| {
+            let amounts = entry.task.lock().unwrap_or_else(PoisonError::into_inner);
+            amounts.resources.volumes.iter().any(|used| used.volume == *volume)
+        })
+    }
+
     /// Drops the container from the table when its end was told.
     pub(crate) fn forget(&self, view: &watch::Sender<View>) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +190,9 @@ impl Containerizer {
         let host = Host { cpus: f64::from(info.ncpu), memory: info.mem_total };
         let tasks = TaskTracker::new();
         let pulls = PullManager::new(engine.clone(), settings.pulls, tasks.clone());
-        let shared = Shared { engine, settings, tasks, pulls, table: Mutex::new(BTreeMap::new()) };
+        let live_restore = info.live_restore;
+        let shared =
+            Shared { engine, settings, tasks, pulls, live_restore, table: Mutex::new(BTreeMap::new()) };
         Ok(Self { shared: Arc::new(shared), facts, host })
     }
 
@@ -186,23 +206,29 @@ impl Containerizer {
     ///
     /// # Errors
     ///
-    /// The field that cannot be translated.
+    /// The field that cannot be translated, or a persistent volume that is not there.
     pub fn plan(
         &self,
         task: &TaskSpec,
         labels: &Labels,
         sandbox: &Path,
         overlay: &[EnvVar],
+        name: Option<&str>,
     ) -> Result<Request, FieldError> {
         let input = RequestInput {
             task,
             labels,
             sandbox,
+            name,
             overlay,
             settings: &self.shared.settings.request,
             engine: &self.facts,
         };
-        blocking(|| request::build(&input))
+        blocking(|| {
+            let request = request::build(&input)?;
+            crate::mount::check_volumes(&request.mount_points)?;
+            Ok(request)
+        })
     }
 
     /// Launches a container. Answers at once; the handle tells what becomes of it.
@@ -246,6 +272,7 @@ impl Containerizer {
         }
         let name = container_name(&identity.agent_id, id);
         let (mut driver, handle) = self.enter(id, name, order.task, Life::adopted(), order.removal)?;
+        driver.view.send_modify(|view| view.signalled = order.stop_signal == StopSignal::Sent);
         let has_terminal = inspection.as_ref().map_or(driver.task.container.terminal, |now| now.tty);
         let terminal = if has_terminal { Terminal::Yes } else { Terminal::No };
         let source = match &inspection {
@@ -278,6 +305,7 @@ impl Containerizer {
                 if let Some(started_at) = order.started_at {
                     watched.started_at = started_at;
                 }
+                watched.over = over(Some(now), &watched.started_at);
                 watched
             }
             None => Watched {
@@ -287,6 +315,7 @@ impl Containerizer {
                 cgroups: None,
                 stopped,
                 logs,
+                over: None,
             },
         };
         self.shared.tasks.spawn(driver.run(watched));
@@ -304,27 +333,53 @@ impl Containerizer {
         Some(Handle { view: entry.view })
     }
 
+    /// Appends a line of ours to the standard error of a container that runs, where its owner looks. It is written with
+    /// the output, soon; a container that has ended, or has lines enough waiting, gets none. Never waits.
+    pub fn note(&self, id: ContainerId, line: &str) {
+        match self.entry(id) {
+            Some(entry) => entry.notes.send(line),
+            None => tracing::debug!(container_id = %id, line, "no container for a note"),
+        }
+    }
+
     /// The end of a container; `None` for an unknown id.
     pub fn wait(&self, id: ContainerId) -> Option<Handle> {
         self.entry(id).map(|entry| Handle { view: entry.view })
     }
 
-    /// Changes what a container may use: shares, quota and memory, up and down.
+    /// Changes what a container may use: shares, quota and memory, up and down. A limit that is absent now and was there
+    /// before is taken back.
+    ///
+    /// As in stock an unknown id is no error, and neither is a container that does not run: it ends, or keeps what it was
+    /// launched with.
     ///
     /// # Errors
     ///
-    /// An unknown id, or the engine's refusal. A container that does not run yet keeps what it was launched with.
+    /// The engine's refusal, and other persistent volumes than the container was launched with.
     pub async fn update(
         &self,
         id: ContainerId,
         resources: TaskResources,
         limits: TaskLimits,
     ) -> Result<(), ContainerizerError> {
-        let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
+        let Some(entry) = self.entry(id) else {
+            tracing::warn!(container_id = %id, "an unknown container is not updated");
+            return Ok(());
+        };
         let engine_id = entry.view.borrow().running.as_ref().map(|running| running.engine_id.clone());
-        let engine_id = engine_id.ok_or(ContainerizerError::NotRunning(id))?;
+        let Some(engine_id) = engine_id else {
+            tracing::warn!(container_id = %id, "a container that does not run is not updated");
+            return Ok(());
+        };
         let quota = self.shared.settings.request.cfs;
-        let change = request::update(&resources, &limits, quota, self.facts.memory);
+        let change = {
+            let had = entry.task.lock().unwrap_or_else(PoisonError::into_inner);
+            if had.resources.volumes != resources.volumes {
+                return Err(ContainerizerError::Volumes(id));
+            }
+            let had = request::amounts(&had.resources, &had.limits, quota, self.facts.memory);
+            request::update(had, &resources, &limits, quota, self.facts.memory)
+        };
         let engine = &self.shared.engine;
         engine
             .update(&engine_id, &change, engine.deadlines().update)
@@ -369,6 +424,16 @@ impl Containerizer {
         self.shared.pulls.counters()
     }
 
+    /// What the fetcher counted, for metrics.
+    pub fn fetch_metrics(&self) -> fetcher::agent::Metrics {
+        self.shared.settings.fetcher.metrics()
+    }
+
+    /// How long launches took to have their image, for metrics.
+    pub fn image_times(&self) -> ImageTimes {
+        self.shared.pulls.image_times()
+    }
+
     /// Waits until every container has ended and every due removal is done.
     pub async fn settled(&self) {
         self.shared.tasks.close();
@@ -394,8 +459,10 @@ impl Containerizer {
     ) -> Result<(Driver, Handle), ContainerizerError> {
         let (commands, received) = mpsc::channel(COMMANDS);
         let (view, seen) = watch::channel(View::default());
+        let (sender, notes) = crate::logs::notes();
         let amounts = Amounts { resources: task.resources.clone(), limits: task.limits };
-        let entry = Entry { commands, view: seen.clone(), task: Arc::new(Mutex::new(amounts)) };
+        let entry =
+            Entry { commands, view: seen.clone(), notes: sender, task: Arc::new(Mutex::new(amounts)) };
         {
             let mut table = self.shared.table.lock().unwrap_or_else(PoisonError::into_inner);
             if table.contains_key(&id) {
@@ -403,7 +470,8 @@ impl Containerizer {
             }
             table.insert(id, entry);
         }
-        let driver = Driver::new(self.shared.clone(), task, name, received, view, removal, life);
+        let lines = Lines { commands: received, view, notes };
+        let driver = Driver::new(self.shared.clone(), task, name, lines, removal, life);
         Ok((driver, Handle { view: seen }))
     }
 }
@@ -417,6 +485,29 @@ impl Handle {
     pub async fn running(&mut self) -> Option<Running> {
         let seen = self.view.wait_for(|view| view.running.is_some() || view.termination.is_some()).await;
         seen.ok()?.running.clone()
+    }
+
+    /// Waits until the engine has taken the stop signal of a kill, or for ever if there is none to take.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub async fn signalled(&mut self) {
+        if self.view.wait_for(|view| view.signalled).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Waits until the container's process is known to be gone, or for ever if the runtime shuts down before. The end is
+    /// told later: when the engine has told the exit code, and the output is in the sandbox.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub async fn gone(&mut self) {
+        if self.view.wait_for(|view| view.is_gone).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Waits for the end. `None` only when the runtime shuts down.

@@ -4,7 +4,6 @@
 //! touches the container, so a kill interrupts what is under way: a pull is cancelled at once, a create or start in
 //! flight is let through and cleared away, since the engine would go on with it anyway.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,32 +11,28 @@ use docker_engine::{EngineTime, ImageDetails, Inspection, Terminal};
 use mesos_types::TaskSpec;
 use sandbox::RelPath;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
 use crate::cgroup::Cgroups;
 use crate::containerizer::{FetchedCredentials, Shared};
-use crate::exit::{ExitWatch, Process};
+use crate::exit::{Process, SeenExit};
 use crate::fetch::{Run, Unprepared};
 use crate::images::{ImageIdentity, PullListener};
+use crate::labels::Labels;
 use crate::launch::Launcher;
 use crate::lifecycle::{Action, End, Event, Life};
-use crate::logs::{Drained, Follower, LogFiles, LogTap, Source};
+use crate::logs::{Drained, Follower, LogFiles, LogTap, Notes, Source};
 use crate::order::{LaunchOrder, LaunchedImage, Progress, RemovalDelay, RunPaths, Running};
 use crate::removal::remove;
 use crate::request::{Output, Request};
-use crate::stop::Stopping;
-use crate::termination::{Cause, Ending, Exit, Failure, Kill, LogsEnd, Phase, Termination};
+use crate::termination::{Cause, Ending, EngineSeen, Exit, Failure, Kill, LogsEnd, Phase, Termination};
 
 /// The signal that stops a container whose image names none.
 const DEFAULT_STOP_SIGNAL: &str = "SIGTERM";
 
 /// The pause before a container that could not be removed is tried again.
 const PARKED: Duration = Duration::from_secs(5);
-
-/// The grace of a kill that asks for more than time has.
-const LONGEST_GRACE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// What a driver is told from outside.
 #[derive(Debug)]
@@ -51,9 +46,21 @@ pub(crate) enum Command {
 pub(crate) struct View {
     pub(crate) running: Option<Running>,
     pub(crate) cgroups: Option<Cgroups>,
+    /// Whether the engine has taken the stop signal.
+    pub(crate) signalled: bool,
+    /// Whether its process is known to be gone; what is known of the end may come much later.
+    pub(crate) is_gone: bool,
     pub(crate) termination: Option<Arc<Termination>>,
     /// Whether the stopped container was removed, or is to stay.
     pub(crate) settled: bool,
+}
+
+/// A driver's ends of what connects it with the outside.
+pub(crate) struct Lines {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) view: watch::Sender<View>,
+    /// Lines of ours for the sandbox.
+    pub(crate) notes: Notes,
 }
 
 /// One container's owner.
@@ -63,6 +70,8 @@ pub(crate) struct Driver {
     pub(crate) name: String,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) view: watch::Sender<View>,
+    /// Lines of ours for the sandbox, until the output is followed.
+    notes: Notes,
     pub(crate) removal: RemovalDelay,
     pub(crate) life: Life,
     pub(crate) kill: Option<Kill>,
@@ -81,6 +90,8 @@ pub(crate) struct Watched {
     pub(crate) cgroups: Option<Cgroups>,
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) logs: oneshot::Receiver<Drained>,
+    /// How it ended, of a run that was over when it was adopted.
+    pub(crate) over: Option<Exit>,
 }
 
 impl Driver {
@@ -88,11 +99,11 @@ impl Driver {
         shared: Arc<Shared>,
         task: TaskSpec,
         name: String,
-        commands: mpsc::Receiver<Command>,
-        view: watch::Sender<View>,
+        lines: Lines,
         removal: RemovalDelay,
         life: Life,
     ) -> Self {
+        let Lines { commands, view, notes } = lines;
         let stop_signal = DEFAULT_STOP_SIGNAL.to_owned();
         Self {
             shared,
@@ -100,6 +111,7 @@ impl Driver {
             name,
             commands,
             view,
+            notes,
             removal,
             life,
             kill: None,
@@ -111,7 +123,7 @@ impl Driver {
 
     /// Launches and carries to the end. Must not be dropped while the runtime goes on.
     pub(crate) async fn launch(mut self, order: LaunchOrder) {
-        let LaunchOrder { labels, request, paths, owner, tap, progress, .. } = order;
+        let LaunchOrder { labels, request, paths, owner, output, tap, progress, .. } = order;
         let shared = self.shared.clone();
         let killed = self.killed.clone();
         let launcher = Launcher {
@@ -130,7 +142,7 @@ impl Driver {
             progress.as_ref().map(|sender| sender.try_send(told))
         };
 
-        let files = match blocking(|| self.log_files(&paths, &request, owner)) {
+        let files = match blocking(|| self.log_files(&paths, &request, owner, output, tap.as_ref())) {
             Ok(files) => Mutex::new(files),
             Err(failure) => return self.never_ran(Event::Failed(failure), None).await,
         };
@@ -153,7 +165,7 @@ impl Driver {
         if let Err(failure) = launcher.judge_again("mount") {
             return self.never_ran(Event::Failed(failure), None).await;
         }
-        let read = match blocking(|| self.make_mount_points(&paths, &request, owner)) {
+        let read = match blocking(|| self.make_mount_points(&paths, &request, &labels, owner)) {
             Ok(read) => read,
             Err(failure) => return self.never_ran(Event::Failed(failure), None).await,
         };
@@ -230,6 +242,7 @@ impl Driver {
                 cgroups: None,
                 stopped,
                 logs,
+                over: None,
             },
             Err(error) => {
                 let failure = Failure::new("inspect", crate::chain(&error));
@@ -243,68 +256,16 @@ impl Driver {
 
     /// Carries a container that runs, or ran, to the end.
     pub(crate) async fn run(mut self, watched: Watched) {
-        let (exit, oom_kills) = self.exit_of(&watched).await;
-        self.step(Event::Exited(exit.clone()));
+        let seen = match watched.over.clone() {
+            Some(exit) => SeenExit { exit, oom_kills: None, engine: EngineSeen::Throughout },
+            None => self.exit_of(&watched).await,
+        };
+        self.view.send_modify(|view| view.is_gone = true);
+        self.step(Event::Exited(seen.exit.clone()));
         watched.stopped.send_replace(true);
         let engine_id = watched.engine_id.clone();
-        let termination = self.conclude(watched, exit, oom_kills).await;
+        let termination = self.conclude(watched, seen).await;
         self.end(termination, Some(&engine_id)).await;
-    }
-
-    /// Waits for the exit, and stops the container when it is told to. Answers also how often the kernel killed a
-    /// process for memory, where that could be read in time.
-    async fn exit_of(&mut self, watched: &Watched) -> (Exit, Option<u64>) {
-        let shared = self.shared.clone();
-        let watch = ExitWatch {
-            engine: &shared.engine,
-            id: &watched.engine_id,
-            started_at: &watched.started_at,
-            process: watched.process.as_ref(),
-            missed_after: shared.settings.exit_deadline,
-        };
-        let stop_signal = self.stop_signal.clone();
-        let stopping = Stopping {
-            engine: &shared.engine,
-            id: &watched.engine_id,
-            stop_signal: &stop_signal,
-            process: watched.process.as_ref(),
-            delivered: AtomicBool::new(false),
-        };
-        // When SIGKILL follows.
-        let mut stop = self.kill.map(deadline);
-        let (mut is_gone, mut oom_kills) = (false, None);
-        let mut ended = std::pin::pin!(watch.ended());
-        let mut gone = std::pin::pin!(async {
-            match &watched.process {
-                Some(process) => process.ended().await,
-                None => std::future::pending().await,
-            }
-        });
-        loop {
-            let perform = async {
-                match stop {
-                    Some(deadline) => match stopping.perform(deadline).await {},
-                    None => std::future::pending::<()>().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = &mut gone, if !is_gone => {
-                    // The control group goes with the process: read it while it is there.
-                    is_gone = true;
-                    oom_kills = watched.cgroups.as_ref().and_then(Cgroups::oom_kills);
-                    // Nobody is left to take the stop signal.
-                    stopping.delivered.store(true, Ordering::Relaxed);
-                }
-                exit = &mut ended => return (exit, oom_kills),
-                Some(Command::Destroy(kill)) = self.commands.recv() => {
-                    self.step(Event::Destroy(Cause::Killed(kill)));
-                    self.kill = Some(kill);
-                    stop = Some(deadline(kill));
-                }
-                () = perform => {}
-            }
-        }
     }
 
     /// Takes note of the image that will run.
@@ -323,11 +284,13 @@ impl Driver {
         &self,
         paths: &RunPaths,
         request: &Request,
+        labels: &Labels,
         owner: Option<sandbox::Owner>,
     ) -> Result<Option<Request>, Failure> {
         let directory = sandbox::Sandbox::open(&paths.sandbox)
             .map_err(|error| Failure::new("mount", crate::chain(&error)))?;
-        crate::mount::make(&request.mount_points, &directory, owner)?;
+        let is_used = |volume: &_| self.shared.is_used_beside(labels.identity.container_id, volume);
+        crate::mount::make(&request.mount_points, &directory, owner, is_used)?;
         request
             .with_files(&directory)
             .map_err(|error| Failure::new("read the parameters' files", crate::chain(&error)).exit_code(125))
@@ -363,7 +326,7 @@ impl Driver {
 
     /// Begins to follow the output; the engine's log has files of `file_size` bytes.
     pub(crate) fn follow(
-        &self,
+        &mut self,
         engine_id: &str,
         files: LogFiles,
         tap: Option<LogTap>,
@@ -383,6 +346,7 @@ impl Driver {
             drain_deadline: self.shared.settings.drain_deadline,
             logged,
             progress: Arc::default(),
+            notes: std::mem::replace(&mut self.notes, Notes::none()),
         };
         self.shared.tasks.spawn(async move {
             // The driver may be gone when a runtime shuts down.
@@ -419,6 +383,7 @@ impl Driver {
             cgroups,
             stopped,
             logs,
+            over: None,
         }
     }
 
@@ -492,6 +457,7 @@ impl Driver {
             killed,
             limitation: None,
             engine_error: None,
+            engine: EngineSeen::Throughout,
             last_errors: String::new(),
             logs: LogsEnd::Complete,
         };
@@ -526,21 +492,5 @@ impl Driver {
                 Action::None
             }
         }
-    }
-}
-
-/// When SIGKILL follows a kill of now.
-fn deadline(kill: Kill) -> Instant {
-    let now = Instant::now();
-    now.checked_add(kill.grace).unwrap_or(now + LONGEST_GRACE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_grace_beyond_time_is_long_and_no_panic() {
-        assert!(deadline(Kill { grace: Duration::MAX }) > Instant::now() + Duration::from_secs(1 << 20));
     }
 }

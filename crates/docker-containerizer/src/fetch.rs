@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::blocking::blocking;
 use crate::driver::{Command, Driver};
 use crate::lifecycle::Event;
-use crate::logs::{CursorStore, LogFiles, StreamName};
+use crate::logs::{CursorStore, LogFiles, LogTap, OutputTarget, StreamName};
 use crate::order::{Progress, RunPaths};
 use crate::request::Request;
 use crate::termination::{Failure, Kill, Phase};
@@ -40,7 +40,7 @@ pub(crate) struct Run<'a> {
 }
 
 impl Driver {
-    /// Makes the sandbox's log files, with a line for each field that has no effect.
+    /// Makes the sandbox's log files, if the output goes there, with a line for each field that has no effect.
     ///
     /// Stock's fetcher makes them, also for a task without URIs (`FetcherProcess::run`).
     pub(crate) fn log_files(
@@ -48,12 +48,21 @@ impl Driver {
         paths: &RunPaths,
         request: &Request,
         owner: Option<Owner>,
+        output: OutputTarget,
+        tap: Option<&LogTap>,
     ) -> Result<LogFiles, Failure> {
         let fail = |error: SandboxError| Failure::new("fetch", crate::chain(&error));
         let directory = Sandbox::open(&paths.sandbox).map_err(fail)?;
         let store = CursorStore::new(&paths.state);
-        let mut files =
-            LogFiles::create(&directory, owner, self.shared.settings.logs, store).map_err(fail)?;
+        let mut files = match output {
+            OutputTarget::Sandbox => {
+                LogFiles::create(&directory, owner, self.shared.settings.logs, store).map_err(fail)?
+            }
+            OutputTarget::SandboxGoesOn => {
+                LogFiles::go_on(&directory, owner, self.shared.settings.logs, store).map_err(fail)?
+            }
+            OutputTarget::Tap => LogFiles::tapped(tap.cloned(), store),
+        };
         for notice in &request.notices {
             files.note(&notice.to_string()).map_err(fail)?;
         }

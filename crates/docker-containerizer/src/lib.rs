@@ -55,8 +55,10 @@ pub use credentials::{
 };
 pub use images::{ImageIdentity, PullNews, PullPolicy, PullSettings, PullStage};
 pub use labels::{Checkpoint, Identity, Labels};
-pub use order::{Addresses, AdoptOrder, LaunchOrder, Progress, RemovalDelay, RunPaths, Running};
-pub use termination::{Ending, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown};
+pub use order::{Addresses, AdoptOrder, LaunchOrder, Progress, RemovalDelay, RunPaths, Running, StopSignal};
+pub use termination::{
+    Ending, EngineSeen, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown,
+};
 pub use usage::Usage;
 
 pub use error_chain::chain;

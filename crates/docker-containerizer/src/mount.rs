@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use sandbox::{Owner, Sandbox};
+use mesos_types::FieldError;
+use mesos_types::resource::{LocalVolume, VolumeDirectory};
+use sandbox::{Owner, RelPath, Sandbox, SandboxError};
 
-use crate::request::MountPoint;
+use crate::request::{MountPoint, VolumePlace};
 use crate::termination::Failure;
 
 /// Makes each place that is missing. Blocks on the file system.
@@ -13,20 +15,27 @@ use crate::termination::Failure;
 /// Below the sandbox links are not followed, and directories get the sandbox's owner. A host path is made as the
 /// engine makes one for `docker run -v`: directories of root with mode 0755.
 ///
+/// A persistent volume becomes the sandbox's owner's, as in stock, unless another container has it: `is_used` tells.
+///
 /// # Errors
 ///
 /// The place that could not be made.
-pub(crate) fn make(points: &[MountPoint], sandbox: &Sandbox, owner: Option<Owner>) -> Result<(), Failure> {
+pub(crate) fn make(
+    points: &[MountPoint],
+    sandbox: &Sandbox,
+    owner: Option<Owner>,
+    is_used: impl Fn(&LocalVolume) -> bool,
+) -> Result<(), Failure> {
     for point in points {
         match point {
             MountPoint::Sandbox(path) => {
-                if sandbox.resolve_dir_or_file(path).is_ok() {
-                    continue;
-                }
-                sandbox
-                    .create_dir_all(path, 0o755, owner)
-                    .and_then(|()| sandbox.resolve_dir_or_file(path))
+                make_below(sandbox, path, owner)
                     .map_err(|error| Failure::new("mount", crate::chain(&error)))?;
+            }
+            MountPoint::Volume(place) => {
+                make_in_volume(place, owner, is_used(&place.volume)).map_err(|why| {
+                    Failure::new("mount", format!("the persistent volume {}: {why}", place.volume.id()))
+                })?;
             }
             MountPoint::Host(path) => {
                 if !Path::new(path).exists() {
@@ -38,4 +47,155 @@ pub(crate) fn make(points: &[MountPoint], sandbox: &Sandbox, owner: Option<Owner
         }
     }
     Ok(())
+}
+
+/// Checks that the persistent volumes among the places are there: a task without its data is not to begin with a pull.
+/// Blocks on the file system.
+///
+/// # Errors
+///
+/// The first volume that is not there.
+pub(crate) fn check_volumes(points: &[MountPoint]) -> Result<(), FieldError> {
+    for point in points {
+        if let MountPoint::Volume(VolumePlace { volume, directory, .. }) = point
+            && let Err(why) = open_volume(directory)
+        {
+            let why = format!("the persistent volume {} cannot be used: {why}", volume.id());
+            return Err(FieldError::new("resources[disk].disk.persistence", why).hint(
+                "create the volume first, with the operation CREATE of its framework or the operator",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Makes a place below a directory, if nothing is there.
+fn make_below(directory: &Sandbox, path: &RelPath, owner: Option<Owner>) -> Result<(), SandboxError> {
+    if directory.resolve_dir_or_file(path).is_ok() {
+        return Ok(());
+    }
+    directory.create_dir_all(path, 0o755, owner).and_then(|()| directory.resolve_dir_or_file(path)).map(drop)
+}
+
+/// Makes a place in a persistent volume, and gives the volume to the owner.
+fn make_in_volume(place: &VolumePlace, owner: Option<Owner>, is_used: bool) -> Result<(), String> {
+    let failed = |error| crate::chain(&error);
+    let volume = open_volume(&place.directory)?;
+    if let Some(owner) = owner
+        // Two that share a new volume may come at once.
+        && (!is_used || volume.is_roots().map_err(failed)?)
+    {
+        volume.give_to(owner).map_err(failed)?;
+    }
+    match &place.below {
+        Some(below) => make_below(&volume, below, owner).map_err(failed),
+        None => Ok(()),
+    }
+}
+
+/// Opens the directory of a persistent volume, without going through a link below the root of its disk.
+fn open_volume(directory: &VolumeDirectory) -> Result<Sandbox, String> {
+    let opened = match directory {
+        VolumeDirectory::Whole(path) => Sandbox::open(path),
+        VolumeDirectory::Below { root, rel } => {
+            let rel = RelPath::new(rel).map_err(|error| crate::chain(&error))?;
+            Sandbox::open(root).and_then(|root| root.subdirectory(&rel))
+        }
+    };
+    opened.map_err(|error| crate::chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use mesos_proto::v1;
+    use mesos_types::Resource;
+
+    use super::*;
+
+    /// The volume `data` of a role, in this work directory.
+    fn place(work_dir: &Path, below: Option<&str>) -> VolumePlace {
+        let message = v1::Resource {
+            name: "disk".into(),
+            r#type: v1::value::Type::Scalar.into(),
+            scalar: Some(v1::value::Scalar { value: 64.0 }),
+            role: Some("team".into()),
+            disk: Some(v1::resource::DiskInfo {
+                persistence: Some(v1::resource::disk_info::Persistence {
+                    id: "data".into(),
+                    principal: None,
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let volume = LocalVolume::of(&Resource::from_proto(&message).unwrap()).unwrap();
+        let below = below.map(|below| RelPath::new(below).unwrap());
+        VolumePlace { directory: volume.directory(work_dir), volume, below }
+    }
+
+    /// A work directory with the volume and a sandbox.
+    fn work_dir() -> (tempfile::TempDir, Sandbox, std::path::PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("volumes/roles/team/data");
+        fs::create_dir_all(&path).unwrap();
+        let sandbox = Sandbox::create(&dir.path().join("sandbox"), None).unwrap();
+        (dir, sandbox, path)
+    }
+
+    #[test]
+    fn a_volume_becomes_the_owners_unless_another_has_it() {
+        let (dir, sandbox, path) = work_dir();
+        let make = |owner: u32, is_used: bool| {
+            let points = [MountPoint::Volume(place(dir.path(), Some("a/b")))];
+            let owner = Owner::new(owner, owner).unwrap();
+            make(&points, &sandbox, Some(owner), |_| is_used).unwrap();
+            fs::metadata(&path).unwrap().uid()
+        };
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root gives files away");
+            return;
+        }
+        // A new one is nobody's, whoever has it.
+        assert_eq!(make(1001, true), 1001);
+        assert_eq!(make(1002, true), 1001);
+        assert_eq!(make(1002, false), 1002);
+        assert!(path.join("a/b").is_dir());
+    }
+
+    #[test]
+    fn a_volume_without_an_owner_stays_as_it_is() {
+        let (dir, sandbox, path) = work_dir();
+        let before = fs::metadata(&path).unwrap().uid();
+        make(&[MountPoint::Volume(place(dir.path(), None))], &sandbox, None, |_| false).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().uid(), before);
+    }
+
+    #[test]
+    fn a_volume_that_is_gone_is_named_and_not_made() {
+        let (dir, sandbox, path) = work_dir();
+        fs::remove_dir(&path).unwrap();
+        let points = [MountPoint::Volume(place(dir.path(), None))];
+        assert!(check_volumes(&points).unwrap_err().to_string().contains("persistent volume data"));
+        let failure = make(&points, &sandbox, None, |_| false).unwrap_err();
+        assert!(failure.to_string().contains("persistent volume data"), "{failure}");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_volume_or_in_it_is_not_followed() {
+        let (dir, sandbox, path) = work_dir();
+        let precious = dir.path().join("precious");
+        fs::create_dir(&precious).unwrap();
+        symlink(&precious, path.join("link")).unwrap();
+        let points = [MountPoint::Volume(place(dir.path(), Some("link/below")))];
+        assert!(make(&points, &sandbox, None, |_| false).is_err());
+        fs::remove_dir_all(&path).unwrap();
+        symlink(&precious, &path).unwrap();
+        let points = [MountPoint::Volume(place(dir.path(), None))];
+        assert!(check_volumes(&points).is_err());
+        assert!(make(&points, &sandbox, None, |_| false).is_err());
+        assert!(fs::read_dir(&precious).unwrap().next().is_none());
+    }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::images::{ImageIdentity, PullNews};
 use crate::labels::Labels;
-use crate::logs::LogTap;
+use crate::logs::{LogTap, OutputTarget};
 use crate::request::Request;
 
 /// Where a run lives on the host.
@@ -36,7 +36,9 @@ pub struct LaunchOrder {
     pub paths: RunPaths,
     /// Who owns the files in the sandbox; `None` leaves them with us.
     pub owner: Option<Owner>,
-    /// Where a copy of the output goes.
+    /// Where the output goes.
+    pub output: OutputTarget,
+    /// Where a copy of the output goes, or all of it.
     pub tap: Option<LogTap>,
     /// Where the launch's progress is told.
     pub progress: Option<mpsc::Sender<Progress>>,
@@ -55,6 +57,8 @@ pub struct AdoptOrder {
     pub engine_id: String,
     /// When the run started, where that was recorded.
     pub started_at: Option<EngineTime>,
+    /// Whether it has had its stop signal.
+    pub stop_signal: StopSignal,
     /// Where the run lives.
     pub paths: RunPaths,
     /// Who owns the files in the sandbox.
@@ -63,6 +67,16 @@ pub struct AdoptOrder {
     pub tap: Option<LogTap>,
     /// When the stopped container is removed.
     pub removal: RemovalDelay,
+}
+
+/// Whether a container that is being stopped has had its stop signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StopSignal {
+    /// It is sent when the container is stopped.
+    #[default]
+    Due,
+    /// An earlier process has sent it: some programs take a second one as a wish to end at once.
+    Sent,
 }
 
 /// How long a stopped container is kept for people to look at (`--docker_remove_delay`).

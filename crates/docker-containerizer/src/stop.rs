@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use docker_engine::{Engine, EngineError, ErrorKind};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::driver::View;
 use crate::exit::Process;
 
 /// How often a signal that had no effect is sent again.
@@ -40,6 +42,8 @@ pub(crate) struct Stopping<'a> {
     pub(crate) process: Option<&'a Process>,
     /// Whether the engine has taken the stop signal; kept over changes of the grace.
     pub(crate) delivered: AtomicBool,
+    /// Where that is told.
+    pub(crate) view: &'a watch::Sender<View>,
 }
 
 /// What to send now, and when to look again, with this much of the grace left.
@@ -61,6 +65,7 @@ impl Stopping<'_> {
     ///
     /// May be dropped: a signal in flight may still arrive, and the next stop sends it again.
     pub(crate) async fn perform(&self, deadline: Instant) -> std::convert::Infallible {
+        let mut kills = 0_u32;
         loop {
             let signalled = self.delivered.load(Ordering::Relaxed);
             let now = Instant::now();
@@ -73,6 +78,7 @@ impl Stopping<'_> {
                         result = self.engine.kill(self.id, self.stop_signal, self.engine.deadlines().kill) => {
                             let is_taken = result.as_ref().map_or_else(is_over, |()| true);
                             self.delivered.store(is_taken, Ordering::Relaxed);
+                            self.view.send_if_modified(|view| is_taken && !std::mem::replace(&mut view.signalled, true));
                             self.note(Signal::Stop, result);
                             if !is_taken {
                                 sleep_until(deadline.min(Instant::now() + RETRY)).await;
@@ -82,18 +88,22 @@ impl Stopping<'_> {
                     }
                 }
                 Some(Signal::Kill) => {
-                    self.kill().await;
+                    self.kill(kills).await;
+                    kills = kills.saturating_add(1);
                     sleep_until(Instant::now() + pause).await;
                 }
             }
         }
     }
 
-    async fn kill(&self) {
+    /// Sends SIGKILL by the engine, and past it where it does not take it, or took it `before` without effect.
+    async fn kill(&self, before: u32) {
         let result = self.engine.kill(self.id, "SIGKILL", ENGINE_KILL).await;
         let missed = result.as_ref().is_err_and(|error| !is_over(error));
         self.note(Signal::Kill, result);
-        if missed && let Some(process) = self.process {
+        if (missed || before > 0)
+            && let Some(process) = self.process
+        {
             match process.kill() {
                 Ok(()) => tracing::warn!(container = self.id, "killed the process past the engine"),
                 Err(error) => tracing::debug!(container = self.id, %error, "the process could not be killed"),

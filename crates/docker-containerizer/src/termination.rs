@@ -91,10 +91,24 @@ pub struct Termination {
     pub limitation: Option<Limitation>,
     /// The engine's own sentence about the end, if it had one.
     pub engine_error: Option<String>,
+    /// Whether the engine was there when it ended.
+    pub engine: EngineSeen,
     /// The last lines of standard error, bounded, for a person who reads why a task failed.
     pub last_errors: String,
     /// Whether the sandbox has all of the output.
     pub logs: LogsEnd,
+}
+
+/// Whether the engine was there when a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineSeen {
+    /// It was, as far as we saw.
+    Throughout,
+    /// It could not be reached between our last sight of the running container and our first of the stopped one. With
+    /// live-restore its containers do not depend on it.
+    Away,
+    /// As before, and it stops its containers when it ends: it has no live-restore. The exit code is that of the stop.
+    Ended,
 }
 
 /// Whether the sandbox has all of the container's output.

@@ -333,6 +333,7 @@ fn answer(json: Value) -> bool {
         task: &task,
         labels: &labels,
         sandbox: Path::new(SANDBOX),
+        name: None,
         overlay: &[],
         settings: &settings,
         engine: &engine,

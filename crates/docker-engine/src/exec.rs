@@ -11,7 +11,7 @@ use crate::error::{EngineError, ErrorKind, Op, bounded_message};
 use crate::logs::{FrameKind, FrameSplitter, OutputStream, Terminal};
 use crate::path;
 use crate::streams::next_piece;
-use crate::transport::{Buffers, Call, Repeat};
+use crate::transport::{Buffers, Call, Repeat, StreamBody};
 
 /// How much of each stream of output is kept: the end of it.
 const KEPT_OUTPUT: usize = 64 * 1024;
@@ -54,6 +54,33 @@ pub struct ExecResult {
     pub stderr: Bytes,
 }
 
+/// A command that was made in a container; it runs from [`Engine::exec_start`] on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecHandle {
+    container: String,
+    id: String,
+    terminal: Terminal,
+}
+
+/// What the engine knows of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecState {
+    /// Whether it is about to run or runs.
+    pub running: bool,
+    /// Its process on the engine's host, from the moment that it runs; kept after its end.
+    pub pid: Option<u32>,
+    /// How it ended; 126 or 127 if it could not be run.
+    pub exit_code: Option<i64>,
+}
+
+/// The output of a command that was started.
+#[derive(Debug)]
+pub struct ExecOutput {
+    subject: String,
+    terminal: Terminal,
+    body: StreamBody,
+}
+
 impl Engine {
     /// Runs a command in a running container and waits for its end.
     ///
@@ -72,20 +99,34 @@ impl Engine {
         deadline: Duration,
     ) -> Result<ExecResult, EngineError> {
         within(Op::Exec, id, deadline, async {
-            let exec_id = self.exec_create(id, request, deadline).await?;
-            let (stdout, stderr) = self.exec_output(id, &exec_id, request.terminal, deadline).await?;
-            let exit_code = self.exec_exit_code(id, &exec_id, deadline).await?;
-            Ok(ExecResult { exit_code, stdout, stderr })
+            let exec = self.exec_create(id, request, deadline).await?;
+            let (stdout, stderr) = self.exec_start(&exec, deadline).await?.read(KEPT_OUTPUT).await?;
+            // The output ends a moment before the engine has the code.
+            let mut pause = FIRST_LOOK;
+            loop {
+                let state = self.exec_inspect(&exec, deadline).await?;
+                if let (false, Some(exit_code)) = (state.running, state.exit_code) {
+                    return Ok(ExecResult { exit_code, stdout, stderr });
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_LOOK);
+            }
         })
         .await
     }
 
-    async fn exec_create(
+    /// Makes a command in a running container (`POST /containers/{id}/exec`). Nothing runs yet, and one that is never
+    /// started goes with its container.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Conflict` for a container that does not run or is paused, `Timeout`.
+    pub async fn exec_create(
         &self,
         id: &str,
         request: &ExecRequest,
         deadline: Duration,
-    ) -> Result<String, EngineError> {
+    ) -> Result<ExecHandle, EngineError> {
         #[derive(Serialize)]
         #[serde(rename_all = "PascalCase")]
         struct Body<'a> {
@@ -117,24 +158,82 @@ impl Engine {
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let call = Call::post(path::container(id, "/exec"), Repeat::Safe).json(json);
         let created: Created = self.call_json(Op::Exec, id, deadline, &call).await?;
-        Ok(created.id)
+        Ok(ExecHandle { container: id.to_owned(), id: created.id, terminal: request.terminal })
     }
 
-    /// Starts the command and reads its output to the end.
-    async fn exec_output(
+    /// Starts a command (`POST /exec/{id}/start`). When this returns, the engine has taken it on: the process follows,
+    /// and [`Engine::exec_inspect`] tells its number from then on.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Conflict` for a container that has stopped or is paused; after `Timeout` and `StreamBroken` it may
+    /// run.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future, or the output, leaves the command running.
+    pub async fn exec_start(
         &self,
-        id: &str,
-        exec_id: &str,
-        terminal: Terminal,
+        exec: &ExecHandle,
+        head_deadline: Duration,
+    ) -> Result<ExecOutput, EngineError> {
+        let ExecHandle { container, id, terminal } = exec;
+        let json = serde_json::json!({ "Detach": false, "Tty": *terminal == Terminal::Yes }).to_string();
+        let call = Call::post(format!("/exec/{}/start", path::segment(id)), Repeat::Never).json(json);
+        let response = self.open_stream(Op::Exec, container, head_deadline, &call, Buffers::Adaptive).await?;
+        Ok(ExecOutput { subject: container.clone(), terminal: *terminal, body: response.into_body() })
+    }
+
+    /// Asks how a command is (`GET /exec/{id}/json`).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for one that the engine has forgotten, with its container or after its end; `Timeout`.
+    pub async fn exec_inspect(
+        &self,
+        exec: &ExecHandle,
         deadline: Duration,
-    ) -> Result<(Bytes, Bytes), EngineError> {
-        let json = serde_json::json!({ "Detach": false, "Tty": terminal == Terminal::Yes }).to_string();
-        let call = Call::post(format!("/exec/{}/start", path::segment(exec_id)), Repeat::Never).json(json);
-        let response = self.open_stream(Op::Exec, id, deadline, &call, Buffers::Adaptive).await?;
-        let mut body = response.into_body();
-        let (mut stdout, mut stderr) = (Tail::default(), Tail::default());
+    ) -> Result<ExecState, EngineError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Wire {
+            running: bool,
+            #[serde(default)]
+            exit_code: Option<i64>,
+            #[serde(default)]
+            pid: Option<i64>,
+        }
+        let call = Call::get(format!("/exec/{}/json", path::segment(&exec.id)));
+        let wire: Wire = self.call_json(Op::Exec, &exec.container, deadline, &call).await?;
+        let pid = wire.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
+        Ok(ExecState { running: wire.running, pid, exit_code: wire.exit_code })
+    }
+}
+
+impl ExecHandle {
+    /// The engine's id of the command.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl ExecOutput {
+    /// Reads the output to its end, and returns the last `kept` bytes of standard output and standard error; with a
+    /// terminal both are the first. The end is that of the last process that holds the output, which may be a child
+    /// of the command.
+    ///
+    /// # Errors
+    ///
+    /// `StreamBroken` when the engine went away, `InStream` for an error that the engine reports in place of output.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses the output; the command goes on.
+    pub async fn read(self, kept: usize) -> Result<(Bytes, Bytes), EngineError> {
+        let Self { subject, terminal, mut body } = self;
+        let (mut stdout, mut stderr) = (Tail::of(kept), Tail::of(kept));
         let mut splitter = FrameSplitter::default();
-        while let Some(piece) = next_piece(&mut body, Op::Exec, id).await {
+        while let Some(piece) = next_piece(&mut body, Op::Exec, &subject).await {
             let piece = piece?;
             if terminal == Terminal::Yes {
                 stdout.push(&piece);
@@ -142,60 +241,46 @@ impl Engine {
             }
             splitter.push(piece);
             while let Some(frame) = splitter.next_frame().map_err(|error| {
-                EngineError::new(Op::Exec, id, ErrorKind::Protocol { detail: error.to_string() })
+                EngineError::new(Op::Exec, &subject, ErrorKind::Protocol { detail: error.to_string() })
             })? {
                 match frame.kind {
                     FrameKind::Output(OutputStream::Stdout) => stdout.push(&frame.payload),
                     FrameKind::Output(OutputStream::Stderr) => stderr.push(&frame.payload),
                     FrameKind::EngineError => {
                         let message = bounded_message(&String::from_utf8_lossy(&frame.payload));
-                        return Err(EngineError::new(Op::Exec, id, ErrorKind::InStream { message }));
+                        return Err(EngineError::new(Op::Exec, &subject, ErrorKind::InStream { message }));
                     }
                 }
             }
         }
         Ok((stdout.finish(), stderr.finish()))
     }
-
-    /// Asks for the exit code until the engine has it: the output ends a moment before.
-    async fn exec_exit_code(&self, id: &str, exec_id: &str, deadline: Duration) -> Result<i64, EngineError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Wire {
-            running: bool,
-            #[serde(default)]
-            exit_code: Option<i64>,
-        }
-        let call = Call::get(format!("/exec/{}/json", path::segment(exec_id)));
-        let mut pause = FIRST_LOOK;
-        loop {
-            let wire: Wire = self.call_json(Op::Exec, id, deadline, &call).await?;
-            if let (false, Some(code)) = (wire.running, wire.exit_code) {
-                return Ok(code);
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_LOOK);
-        }
-    }
 }
 
 /// The last bytes of a stream.
-#[derive(Debug, Default)]
-struct Tail(Vec<u8>);
+#[derive(Debug)]
+struct Tail {
+    bytes: Vec<u8>,
+    kept: usize,
+}
 
 impl Tail {
+    fn of(kept: usize) -> Self {
+        Self { bytes: Vec::new(), kept }
+    }
+
     fn push(&mut self, piece: &[u8]) {
-        self.0.extend_from_slice(piece);
-        if self.0.len() > 2 * KEPT_OUTPUT {
-            self.0.drain(..self.0.len() - KEPT_OUTPUT);
+        self.bytes.extend_from_slice(piece);
+        if self.bytes.len() > 2 * self.kept {
+            self.bytes.drain(..self.bytes.len() - self.kept);
         }
     }
 
     fn finish(mut self) -> Bytes {
-        if self.0.len() > KEPT_OUTPUT {
-            self.0.drain(..self.0.len() - KEPT_OUTPUT);
+        if self.bytes.len() > self.kept {
+            self.bytes.drain(..self.bytes.len() - self.kept);
         }
-        self.0.into()
+        self.bytes.into()
     }
 }
 
@@ -205,7 +290,7 @@ mod tests {
 
     #[test]
     fn the_end_of_the_output_is_kept() {
-        let mut tail = Tail::default();
+        let mut tail = Tail::of(KEPT_OUTPUT);
         for n in 0..100u8 {
             tail.push(&[n; 4096]);
         }

@@ -31,6 +31,15 @@ pub fn start_failure_exit_code(error: &EngineError) -> u8 {
     }
 }
 
+/// Returns the exit code of a command in a container that the engine refused to start, as
+/// [`start_failure_exit_code`] does for a container: 126 or 127 where the command is at fault, 125 for all else.
+pub fn exec_failure_exit_code(error: &EngineError) -> u8 {
+    match (error.op(), error.engine_message()) {
+        (Op::Exec, Some(sentence)) => exit_code_of_sentence(sentence),
+        _ => ENGINE_FAILED,
+    }
+}
+
 fn exit_code_of_sentence(sentence: &str) -> u8 {
     let sentence = sentence.to_ascii_lowercase();
     let has = |any: &[&str]| any.iter().any(|part| sentence.contains(part));

@@ -90,6 +90,31 @@ pub struct State {
     pub started_at: EngineTime,
     /// When the last run ended.
     pub finished_at: EngineTime,
+    /// What the engine's own health check says; `None` for a container without one.
+    pub health: Option<EngineHealth>,
+}
+
+/// What the engine's own health check (HEALTHCHECK) says of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineHealth {
+    /// Its verdict.
+    pub status: EngineHealthStatus,
+    /// Failures in a row.
+    pub failing_streak: u32,
+    /// The exit code and the output of the last check, where there was one. The engine keeps 4 KiB of it.
+    pub last: Option<(i64, String)>,
+}
+
+/// The verdict of the engine's own health check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineHealthStatus {
+    /// None yet.
+    Starting,
+    /// The last check succeeded.
+    Healthy,
+    /// Too many in a row have failed.
+    Unhealthy,
 }
 
 impl State {
@@ -245,7 +270,22 @@ impl From<wire::State> for State {
             error: state.error,
             started_at: EngineTime::new(&state.started_at),
             finished_at: EngineTime::new(&state.finished_at),
+            health: state.health.and_then(EngineHealth::of),
         }
+    }
+}
+
+impl EngineHealth {
+    /// `None` for `none`, which engines write for a container without a health check.
+    fn of(health: wire::Health) -> Option<Self> {
+        let status = match health.status.as_str() {
+            "starting" => EngineHealthStatus::Starting,
+            "healthy" => EngineHealthStatus::Healthy,
+            "unhealthy" => EngineHealthStatus::Unhealthy,
+            _ => return None,
+        };
+        let last = health.log.into_iter().next_back().map(|probe| (probe.exit_code, probe.output));
+        Some(Self { status, failing_streak: health.failing_streak, last })
     }
 }
 
@@ -317,6 +357,22 @@ mod tests {
         assert_eq!(ports, [(80, "0.0.0.0", 31000), (80, "::", 31000)]);
         assert_eq!((read.mounts[0].destination.as_str(), read.mounts[0].writable), ("/b", false));
         assert!(!format!("{read:?}").contains("SECRET"));
+    }
+
+    /// Status, failures in a row, and the last check.
+    type Read = (EngineHealthStatus, u32, Option<(i64, String)>);
+
+    #[rstest::rstest]
+    #[case(r#"{"Status":"starting","FailingStreak":0,"Log":null}"#, Some((EngineHealthStatus::Starting, 0, None)))]
+    #[case(r#"{"Status":"unhealthy","FailingStreak":3,"Log":[{"ExitCode":0,"Output":""},{"ExitCode":1,"Output":"no"}]}"#,
+        Some((EngineHealthStatus::Unhealthy, 3, Some((1, "no".to_owned())))))]
+    #[case(r#"{"Status":"none","FailingStreak":0}"#, None)]
+    #[case("null", None)]
+    fn the_engines_own_health_check_is_read(#[case] health: &str, #[case] expected: Option<Read>) {
+        let text =
+            format!(r#"{{"Id":"c1","State":{{"Status":"running","Running":true,"Health":{health}}}}}"#);
+        let read = Inspection::from_json(text.as_bytes()).unwrap().state.health;
+        assert_eq!(read.map(|health| (health.status, health.failing_streak, health.last)), expected);
     }
 
     #[test]

@@ -49,13 +49,15 @@ pub use credentials::Credentials;
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind, Op};
 pub use events::{Event, EventFilter, EventReader};
-pub use exec::{ExecRequest, ExecResult};
-pub use exit_code::start_failure_exit_code;
+pub use exec::{ExecHandle, ExecOutput, ExecRequest, ExecResult, ExecState};
+pub use exit_code::{exec_failure_exit_code, start_failure_exit_code};
 pub use extra_headers::{ExtraHeaderError, ExtraHeaders};
 pub use image::ImageDetails;
 pub use image_ref::{ImageRef, ImageRefError};
 pub use info::{CgroupVersion, EngineInfo};
-pub use inspection::{EndpointAddr, Inspection, MountPoint, PublishedPort, State};
+pub use inspection::{
+    EndpointAddr, EngineHealth, EngineHealthStatus, Inspection, MountPoint, PublishedPort, State,
+};
 pub use list::{ListFilter, ListScope, Listed};
 pub use logs::{AttachFrame, AttachReader, Follow, LogFrame, LogReader, LogRequest, OutputStream, Terminal};
 pub use network::Network;

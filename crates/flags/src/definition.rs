@@ -26,6 +26,8 @@ pub enum FlagKind {
     Bytes,
     /// A whole number.
     Count,
+    /// A decimal number.
+    Fraction,
     /// A path on the host.
     Path,
     /// The path of a file that is read by who uses it, with or without `file://`.
@@ -68,6 +70,7 @@ impl FlagKind {
             Self::Duration => "duration",
             Self::Bytes => "bytes",
             Self::Count => "number",
+            Self::Fraction => "decimal number",
             Self::Path => "path",
             Self::File => "file",
             Self::Text => "text",

@@ -16,6 +16,7 @@ use crate::error::FlagError;
 use crate::fetch::FetchSettings;
 use crate::pulls::{self, DockerPullSettings};
 use crate::source::{Notice, resolve};
+use crate::supervision::{self, DockerSupervisionSettings};
 use crate::values::{parse_bool, parse_bytes, parse_duration, quote};
 
 /// Everything the Docker containerizer can be told by flags. See [`DOCKER_FLAGS`] for what each means.
@@ -61,6 +62,8 @@ pub struct DockerSettings {
     pub deadlines: DockerDeadlines,
     /// `--fetcher_*`, and where the fetcher finds things.
     pub fetch: FetchSettings,
+    /// `--docker_mask_environment` and `--docker_*check_*`.
+    pub supervision: DockerSupervisionSettings,
 }
 
 /// How output is kept.
@@ -209,6 +212,16 @@ impl DockerSettings {
                 missed_exit: values.required("docker_missed_exit_timeout", deadline)?,
             },
             fetch: FetchSettings::from_values(values)?,
+            supervision: DockerSupervisionSettings {
+                mask: values.required("docker_mask_environment", supervision::mask)?,
+                check_commands: values
+                    .required("docker_max_parallel_check_commands", |text| count(text, 1..=1024))?,
+                check_connections: values
+                    .required("docker_max_parallel_check_connections", |text| count(text, 1..=4096))?,
+                check_interval: values.required("docker_check_min_interval", parse_duration)?,
+                check_turn: values.required("docker_check_longest_turn", deadline)?,
+                check_engine: values.required("docker_check_engine_timeout", deadline)?,
+            },
         })
     }
 }

@@ -177,6 +177,42 @@ pub const DOCKER_FLAGS: &[FlagDef] = &[
         "Deadline of an inspection or a list.",
     ),
     flag(
+        "docker_mask_environment",
+        FlagKind::Text,
+        Some("secrets"),
+        "Whose values are *** in the inspection that a task's TASK_RUNNING carries: secrets (of variables from secrets, and of those named like one), all, or none, as in Mesos.",
+    ),
+    flag(
+        "docker_max_parallel_check_commands",
+        FlagKind::Count,
+        Some("8"),
+        "The most commands of checks that run in containers at the same time. What waits counts against no timeout.",
+    ),
+    flag(
+        "docker_max_parallel_check_connections",
+        FlagKind::Count,
+        Some("64"),
+        "The most HTTP and TCP checks that are made at the same time.",
+    ),
+    flag(
+        "docker_check_min_interval",
+        FlagKind::Duration,
+        Some("100ms"),
+        "The least time between two checks of the same kind of a task, whatever its interval says.",
+    ),
+    flag(
+        "docker_check_longest_turn",
+        FlagKind::Duration,
+        Some("5secs"),
+        "How long a check that goes on may keep others waiting for their turn; after that it goes on without one.",
+    ),
+    flag(
+        "docker_check_engine_timeout",
+        FlagKind::Duration,
+        Some("30secs"),
+        "Deadline of a call to the engine for a check.",
+    ),
+    flag(
         "docker_pull_policy",
         FlagKind::Text,
         Some("if-not-present"),
@@ -310,7 +346,7 @@ pub const DOCKER_FLAGS: &[FlagDef] = &[
         Some("1000000"),
         "The most entries that the archives of one task may have.",
     ),
-    flag("frameworks_home", FlagKind::Path, None, "What relative paths in URIs are relative to."),
+    flag("frameworks_home", FlagKind::Path, Some(""), "What relative paths in URIs are relative to."),
     flag(
         "hadoop_home",
         FlagKind::Path,

@@ -52,9 +52,48 @@ pub enum FlagError {
         /// What is wrong and what is expected.
         reason: String,
     },
+    /// The flag has no default and was not given.
+    #[error("flag --{name} is missing: {remedy}")]
+    Required {
+        /// The flag.
+        name: &'static str,
+        /// What to write.
+        remedy: &'static str,
+    },
+    /// Two flags cannot be given together.
+    #[error("flags --{name} and --{other} exclude each other, give one of them")]
+    Exclusive {
+        /// One of them.
+        name: &'static str,
+        /// The other.
+        other: &'static str,
+    },
+    /// The flag asks for what is not built and cannot safely be left out.
+    #[error("flag --{name} is refused: {reason}")]
+    Refused {
+        /// The flag.
+        name: &'static str,
+        /// Why, and what to do instead.
+        reason: &'static str,
+    },
 }
 
 impl FlagError {
+    /// The flag that the error is about, as far as it has a known name.
+    pub fn flag(&self) -> Option<&'static str> {
+        match self {
+            Self::Unknown { .. } => None,
+            Self::Duplicate { name }
+            | Self::MissingValue { name }
+            | Self::Negated { name, .. }
+            | Self::Read { name, .. }
+            | Self::Invalid { name, .. }
+            | Self::Required { name, .. }
+            | Self::Exclusive { name, .. }
+            | Self::Refused { name, .. } => Some(name),
+        }
+    }
+
     /// Says that the value of `name` is not acceptable.
     pub(crate) fn invalid(name: &'static str, reason: impl Into<String>) -> Self {
         Self::Invalid { name, reason: reason.into() }

@@ -3,10 +3,12 @@
 //! [`values`] turns text into durations, sizes and booleans the way stout does, [`source`] finds the text of a
 //! value (inline, `file://`, a bare path where that is allowed), [`definition`] describes a flag, [`command_line`]
 //! applies the rules of `--name=value` and `MESOS_NAME`, and [`docker`] is the table of the Docker containerizer's
-//! flags with the validated settings they become. `mesos-docker` uses it now, the agent later.
+//! flags with the validated settings they become, which `mesos-docker` uses; [`agent`] is the whole table of
+//! `mesos-agent`, those among it.
 //!
 //! Facts followed: stout `flags/flags.hpp`, `duration.hpp`, `bytes.hpp` and Mesos `src/slave/flags.cpp`.
 
+pub mod agent;
 pub mod command_line;
 mod credentials;
 pub mod definition;
@@ -19,8 +21,10 @@ pub mod markdown;
 mod pulls;
 pub mod secret;
 pub mod source;
+mod supervision;
 pub mod values;
 
+pub use agent::{AgentFlagsError, AgentSettings, Invocation, LoadedAgentSettings};
 pub use command_line::{ParsedFlags, parse};
 pub use credentials::{DockerConfig, DockerCredentialSettings};
 pub use definition::{FlagDef, FlagKind, Sensitivity, normalize_name};
@@ -33,4 +37,5 @@ pub use markdown::markdown_table;
 pub use pulls::{DockerPullPolicy, DockerPullSettings};
 pub use secret::Secret;
 pub use source::{FlagSource, MAX_FLAG_FILE_BYTES, Notice};
+pub use supervision::{DockerMask, DockerSupervisionSettings};
 pub use values::{format_bytes, format_duration, parse_bool, parse_bytes, parse_duration};

@@ -24,7 +24,7 @@ pub enum FlagSource {
 /// Something the operator should know about a flag that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The flag.
+    /// The flag, or `(none)`.
     pub flag: &'static str,
     /// One sentence.
     pub text: String,
@@ -77,7 +77,7 @@ pub fn resolve(flag: &'static FlagDef, value: &str, notices: &mut Vec<Notice>) -
 }
 
 /// Reads a small regular file as UTF-8.
-fn read_bounded(path: &Path) -> io::Result<String> {
+pub(crate) fn read_bounded(path: &Path) -> io::Result<String> {
     if !path.is_absolute() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path after file:// is not absolute"));
     }

@@ -1,5 +1,6 @@
-//! The page of flags is what the table says.
+//! The page of flags is what the tables say.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 #[test]
@@ -15,13 +16,16 @@ fn the_page_of_flags_is_up_to_date() {
 
 #[test]
 fn names_are_unique_and_spelled_as_mesos_spells_them() {
-    for (index, flag) in flags::DOCKER_FLAGS.iter().enumerate() {
+    let mut seen = BTreeSet::new();
+    for row in flags::agent::agent_flags() {
+        let flag = row.flag;
         assert_eq!(flags::normalize_name(flag.name), flag.name);
-        assert!(flag.help.ends_with('.') || flag.help.ends_with("]}."), "{}", flag.name);
-        assert!(
-            flags::DOCKER_FLAGS[index + 1..].iter().all(|other| other.name != flag.name),
-            "{}",
-            flag.name
-        );
+        assert!(flag.help.ends_with('.'), "{}", flag.name);
+        for name in row.aliases.iter().chain([&flag.name]) {
+            assert!(seen.insert(*name), "{name} twice");
+        }
+    }
+    for flag in flags::DOCKER_FLAGS {
+        assert!(seen.contains(flag.name), "{}", flag.name);
     }
 }

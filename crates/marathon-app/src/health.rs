@@ -1,5 +1,8 @@
-//! `healthChecks` and `check`. Checks of protocol COMMAND and MESOS_* run on the agent and become part of the task;
-//! HTTP, HTTPS and TCP are run by Marathon itself.
+//! `healthChecks` and `check`, which become part of the task.
+//!
+//! Checks of protocol COMMAND and MESOS_* are for the agent, and a task has one of them at most. HTTP, HTTPS and TCP are
+//! Marathon's own; it asks them from where it runs, by the host port. There is no Marathon here, so the first of them is
+//! made as its MESOS_* counterpart, unless there is one for the agent; others are noted.
 
 use serde_json::Value;
 
@@ -21,8 +24,8 @@ pub struct HealthCheck {
     pub probe: Probe,
     /// Seconds after the start in which failures do not count.
     pub grace_seconds: u32,
-    /// Failures in a row after which the task is killed; 0 is never.
-    pub max_consecutive_failures: u32,
+    /// Failures in a row after which the task is killed; `None` is never.
+    pub max_consecutive_failures: Option<u32>,
     /// When.
     pub times: Times,
 }
@@ -79,8 +82,10 @@ pub enum Probe {
 pub enum ProbePort {
     /// The port of the app with this index, which exists.
     Index(usize),
-    /// This number.
+    /// This number, in the container.
     Number(u16),
+    /// This number as Marathon reaches it: a host port of the app, or else one in the container.
+    AsMarathon(u16),
 }
 
 /// How a probe speaks HTTP.
@@ -101,41 +106,70 @@ pub enum IpProtocol {
     V6,
 }
 
+/// Who makes a check where there is a Marathon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    Marathon,
+    Agent,
+}
+
 /// `healthChecks[].protocol`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
-    ByMarathon,
-    MarathonTcp,
     Command,
-    Tcp,
-    Http(Scheme),
+    Tcp(Maker),
+    Http(Maker, Scheme),
 }
 
 /// The words for [`Protocol`].
 const PROTOCOLS: [(&str, Protocol); 7] = [
-    ("HTTP", Protocol::ByMarathon),
-    ("HTTPS", Protocol::ByMarathon),
-    ("TCP", Protocol::MarathonTcp),
+    ("HTTP", Protocol::Http(Maker::Marathon, Scheme::Http)),
+    ("HTTPS", Protocol::Http(Maker::Marathon, Scheme::Https)),
+    ("TCP", Protocol::Tcp(Maker::Marathon)),
     ("COMMAND", Protocol::Command),
-    ("MESOS_TCP", Protocol::Tcp),
-    ("MESOS_HTTP", Protocol::Http(Scheme::Http)),
-    ("MESOS_HTTPS", Protocol::Http(Scheme::Https)),
+    ("MESOS_TCP", Protocol::Tcp(Maker::Agent)),
+    ("MESOS_HTTP", Protocol::Http(Maker::Agent, Scheme::Http)),
+    ("MESOS_HTTPS", Protocol::Http(Maker::Agent, Scheme::Https)),
 ];
 
-/// Reads `healthChecks`; a task has at most one that runs on the agent.
+impl Protocol {
+    fn maker(self) -> Maker {
+        match self {
+            Self::Command => Maker::Agent,
+            Self::Tcp(maker) | Self::Http(maker, _) => maker,
+        }
+    }
+}
+
+/// Reads `healthChecks`; a task has at most one.
 pub(crate) fn read_health_check(
     app: &Object<'_>,
     ports: &Ports,
     notes: &mut Notes,
 ) -> Result<Option<HealthCheck>, AppError> {
-    let mut found = None;
+    let (mut of_agent, mut of_marathon) = (None, Vec::new());
     for (path, item) in app.array("healthChecks")?.unwrap_or_default() {
-        let Some(check) = health_check(item, path.clone(), ports, notes)? else { continue };
-        if found.replace(check).is_some() {
-            return Err(path.invalid("a task has at most one health check of protocol COMMAND or MESOS_*"));
+        let (check, maker) = health_check(item, path.clone(), ports, notes)?;
+        match maker {
+            Maker::Marathon => of_marathon.push((path, check)),
+            Maker::Agent if of_agent.is_none() => of_agent = Some(check),
+            Maker::Agent => {
+                return Err(
+                    path.invalid("a task has at most one health check of protocol COMMAND or MESOS_*")
+                );
+            }
         }
     }
-    Ok(found)
+    let mut of_marathon = of_marathon.into_iter();
+    let chosen = of_agent.or_else(|| of_marathon.next().map(|(_, check)| check));
+    for (path, _) in of_marathon {
+        notes.no_effect(
+            path,
+            "the agent makes one health check of a task: that of protocol COMMAND or MESOS_*, or else the first; \
+             Marathon itself makes all of protocol HTTP, HTTPS and TCP",
+        );
+    }
+    Ok(chosen)
 }
 
 fn health_check(
@@ -143,37 +177,40 @@ fn health_check(
     path: JsonPath,
     ports: &Ports,
     notes: &mut Notes,
-) -> Result<Option<HealthCheck>, AppError> {
+) -> Result<(HealthCheck, Maker), AppError> {
     let check = Object::open(item, path, &HEALTH_CHECK, notes)?;
-    let protocol = check.choice("protocol", &PROTOCOLS)?.unwrap_or(Protocol::ByMarathon);
+    let protocol = check.choice("protocol", &PROTOCOLS)?.unwrap_or(PROTOCOLS[0].1);
     let command = check.object("command", &HEALTH_COMMAND, notes)?;
     let families = [("IPv4", IpProtocol::V4), ("IPv6", IpProtocol::V6)];
     let family = check.choice("ipProtocol", &families)?.unwrap_or(IpProtocol::V4);
     let url_path = check.string("path")?.map(str::to_owned);
+    // A status below 200 is no answer to a GET, so there is nothing to ignore.
     check.boolean("ignoreHttp1xx")?;
     let has = |name: &str| check.value(name).is_some();
     match protocol {
         Protocol::Command if has("port") => return Err(misplaced(&check, "port")),
-        Protocol::Command | Protocol::Tcp | Protocol::MarathonTcp if url_path.is_some() => {
-            return Err(misplaced(&check, "path"));
-        }
-        Protocol::Tcp | Protocol::MarathonTcp | Protocol::Http(_) | Protocol::ByMarathon
-            if command.is_some() =>
-        {
+        Protocol::Command | Protocol::Tcp(_) if url_path.is_some() => return Err(misplaced(&check, "path")),
+        Protocol::Tcp(_) | Protocol::Http(..) if command.is_some() => {
             return Err(misplaced(&check, "command"));
         }
         _ => {}
     }
+    let maker = protocol.maker();
+    let port = || {
+        probe_port(&check, ports).map(|port| match (port, maker) {
+            (ProbePort::Number(number), Maker::Marathon) => ProbePort::AsMarathon(number),
+            (port, _) => port,
+        })
+    };
     let probe = match protocol {
-        Protocol::Command => Some(Probe::Shell(shell_command(&check, command.as_ref())?)),
-        Protocol::Tcp => Some(Probe::Tcp { port: probe_port(&check, ports)?, protocol: family }),
-        Protocol::Http(scheme) => {
-            let port = probe_port(&check, ports)?;
-            Some(Probe::Http { scheme, port, path: url_path, protocol: family })
-        }
-        Protocol::ByMarathon | Protocol::MarathonTcp => {
-            probe_port(&check, ports)?;
-            None
+        Protocol::Command => Probe::Shell(shell_command(&check, command.as_ref())?),
+        Protocol::Tcp(_) => Probe::Tcp { port: port()?, protocol: family },
+        Protocol::Http(maker, scheme) => {
+            let path = match maker {
+                Maker::Marathon => url_path.map(absolute),
+                Maker::Agent => url_path,
+            };
+            Probe::Http { scheme, port: port()?, path, protocol: family }
         }
     };
     let times = Times {
@@ -182,17 +219,23 @@ fn health_check(
         timeout: seconds(&check, "timeoutSeconds", 20)?,
     };
     let grace_seconds = seconds(&check, "gracePeriodSeconds", 300)?;
-    let max_consecutive_failures = seconds(&check, "maxConsecutiveFailures", 3)?;
-    match probe {
-        Some(probe) => Ok(Some(HealthCheck { probe, grace_seconds, max_consecutive_failures, times })),
-        None => {
-            notes.no_effect(
-                check.path,
-                "Marathon itself runs checks of protocol HTTP, HTTPS and TCP; MESOS_HTTP, MESOS_HTTPS and MESOS_TCP run on the agent",
-            );
-            Ok(None)
-        }
+    let failures = seconds(&check, "maxConsecutiveFailures", 3)?;
+    let max_consecutive_failures = match maker {
+        Maker::Marathon if failures == 0 => None,
+        Maker::Marathon | Maker::Agent => Some(failures),
+    };
+    if maker == Maker::Agent && failures == 0 {
+        notes.no_effect(
+            check.at("maxConsecutiveFailures"),
+            "0 is as 1 for Mesos, which kills the task at the first failure; for never use a large number",
+        );
     }
+    Ok((HealthCheck { probe, grace_seconds, max_consecutive_failures, times }, maker))
+}
+
+/// A path as Marathon asks for it.
+fn absolute(path: String) -> String {
+    if path.starts_with('/') { path } else { format!("/{path}") }
 }
 
 /// Reads `check`: one of `http`, `tcp`, `exec`.

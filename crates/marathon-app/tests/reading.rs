@@ -153,7 +153,7 @@ fn checks_have_marathons_times() {
     }));
     let health = app.health_check.unwrap();
     assert_eq!((health.times.delay, health.times.interval, health.times.timeout), (15, 60, 20));
-    assert_eq!((health.grace_seconds, health.max_consecutive_failures), (300, 3));
+    assert_eq!((health.grace_seconds, health.max_consecutive_failures), (300, Some(3)));
     assert_eq!(app.check.unwrap().probe, Probe::Shell("true".to_owned()));
 }
 

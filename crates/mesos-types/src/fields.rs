@@ -32,6 +32,11 @@ impl FieldError {
     pub fn field(&self) -> &str {
         &self.field
     }
+
+    /// Why it is refused.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 impl fmt::Display for FieldError {

@@ -9,34 +9,52 @@
 //! | [`ids`] | agent, framework, executor, task and container ids |
 //! | [`ports`] | port numbers and ranges |
 //! | [`resources`] | scalars in fixed point, what a task requests and its limits |
+//! | [`resource`] | the arithmetic of resources: reservations, volumes, operations, `--resources` |
+//! | [`roles`] | the names of roles |
+//! | [`attributes`] | `--attributes` |
+//! | [`compatibility`] | whether an agent is still the one that it was |
 //! | [`command`] | how the process is started, its environment |
+//! | [`check`] | health checks and checks |
 //! | [`container`] | image, port mappings, parameters |
 //! | [`network`] | the networks, and what is asked of each |
 //! | [`linux`] | capabilities, namespaces, resource limits |
 //! | [`volume`] | what is mounted where |
+//! | [`persistent_volume`] | the persistent volumes among a task's resources |
 //! | [`uri`] | what is fetched into the sandbox |
 //! | [`task`] | the whole task |
 //! | [`fields`] | errors and notices that name a field |
 
+pub mod attributes;
+pub mod check;
 pub mod command;
+pub mod compatibility;
 pub mod container;
 pub mod fields;
 pub mod ids;
 pub mod linux;
 pub mod network;
+pub mod persistent_volume;
 pub mod ports;
+pub mod resource;
 pub mod resources;
+pub mod roles;
 pub mod task;
 pub mod uri;
 pub mod volume;
 
+pub use check::{
+    CheckSpec, CheckTimes, CommandProbe, HealthCheckSpec, HttpProbe, HttpScheme, IpFamily, ProbeSpec,
+    TcpProbe,
+};
 pub use command::{CommandSpec, EnvVar};
 pub use container::{ContainerSpec, Parameter, PortMapping, Protocol, PullPolicy};
 pub use fields::{FieldError, Notice, ProcessUser, Reading, Strictness};
 pub use ids::{AgentId, ContainerId, ExecutorId, FrameworkId, IdError, TaskId};
 pub use linux::{LinuxSpec, Rlimit, Sharing};
 pub use network::{Network, UserNetwork, UserNetworks};
+pub use persistent_volume::PersistentVolume;
 pub use ports::PortRanges;
+pub use resource::{Amount, Resource, ResourceError, ResourceFlag, ResourceSet};
 pub use resources::{Limit, Megabytes, Millicpus, TaskLimits, TaskResources};
 pub use task::TaskSpec;
 pub use uri::UriSpec;

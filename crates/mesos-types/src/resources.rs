@@ -6,6 +6,7 @@
 use mesos_proto::v1;
 
 use crate::fields::FieldError;
+use crate::persistent_volume::{PersistentVolume, persistent_volumes};
 use crate::ports::PortRanges;
 
 /// The largest scalar that is taken for a resource: a million million, in its unit.
@@ -50,12 +51,14 @@ pub struct TaskResources {
     pub cpus: Option<Millicpus>,
     /// Memory, if any is requested.
     pub mem: Option<Megabytes>,
-    /// Disk, if any is requested.
+    /// Disk, if any is requested, with the persistent volumes.
     pub disk: Option<Megabytes>,
     /// GPUs, if any are requested: whole ones.
     pub gpus: Option<u32>,
     /// Host ports.
     pub ports: PortRanges,
+    /// Persistent volumes.
+    pub volumes: Vec<PersistentVolume>,
     /// The role that the first resource is allocated to, as `MESOS_ALLOCATION_ROLE` tells the task.
     pub allocation_role: Option<String>,
 }
@@ -100,21 +103,14 @@ impl TaskResources {
     ///
     /// # Errors
     ///
-    /// A resource with a value of the wrong type, a negative or absurd amount, a part of a GPU, and persistent volumes,
-    /// which come with the agent.
+    /// A resource with a value of the wrong type, a negative or absurd amount, a part of a GPU, and a persistent volume
+    /// that cannot be mounted.
     pub fn from_proto(resources: &[v1::Resource]) -> Result<Self, FieldError> {
         let mut sums: [(&str, Option<u64>); 4] =
             [("cpus", None), ("mem", None), ("disk", None), ("gpus", None)];
         let mut ranges = Vec::new();
         for (at, resource) in resources.iter().enumerate() {
             let field = format!("resources[{at}]");
-            if resource.disk.as_ref().is_some_and(|disk| disk.persistence.is_some()) {
-                return Err(FieldError::new(
-                    format!("{field}.disk.persistence"),
-                    "persistent volumes are not built yet",
-                )
-                .hint("use a host_path volume"));
-            }
             if resource.name == "ports" {
                 let Some(ports) = &resource.ranges else {
                     return Err(FieldError::new(field, "the resource ports needs ranges"));
@@ -139,6 +135,7 @@ impl TaskResources {
             gpus: gpus.map(whole_gpus).transpose()?.filter(|&gpus| gpus > 0),
             ports: PortRanges::new(ranges)
                 .map_err(|reason| FieldError::new("resources[ports].ranges", reason))?,
+            volumes: persistent_volumes(resources)?,
             allocation_role: resources.first().and_then(|r| r.allocation_info.as_ref()?.role.clone()),
         })
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use mesos_proto::v1;
 
+use crate::check::{CheckSpec, HealthCheckSpec};
 use crate::command::{self, CommandSpec, EnvVar};
 use crate::container::ContainerSpec;
-use crate::fields::{FieldError, Notice, Notices, ProcessUser, Reading};
+use crate::fields::{FieldError, Notice, Notices, ProcessUser, Reading, Strictness};
 use crate::ids::TaskId;
 use crate::resources::{TaskLimits, TaskResources};
 use crate::uri::UriSpec;
@@ -39,6 +40,10 @@ pub struct TaskSpec {
     pub grace: Option<Duration>,
     /// How long the task may run (`max_completion_time`).
     pub max_completion: Option<Duration>,
+    /// What makes it unhealthy, and ends it then (`health_check`).
+    pub health_check: Option<HealthCheckSpec>,
+    /// Whose results are told to the framework (`check`).
+    pub check: Option<CheckSpec>,
     /// What is accepted without effect.
     pub notices: Vec<Notice>,
 }
@@ -74,12 +79,13 @@ impl TaskSpec {
         let limits = TaskLimits::from_proto(&task.limits, &resources)?;
         let container = ContainerSpec::from_proto(container, &resources, &mut notices)?;
         command::note_unused(command, reading.user, &mut notices)?;
-        if task.health_check.is_some() {
-            notices.note("health_check", "health checks are not run yet")?;
-        }
-        if task.check.is_some() {
-            notices.note("check", "checks are not run yet")?;
-        }
+        let health_check = task
+            .health_check
+            .as_ref()
+            .map(|check| HealthCheckSpec::from_proto(check, &mut notices))
+            .transpose()?;
+        let check =
+            task.check.as_ref().map(|check| CheckSpec::from_proto(check, &mut notices)).transpose()?;
         if resources.disk.is_some_and(|disk| disk.0 > 0) {
             notices.note("resources[disk]", "disk usage is not limited")?;
         }
@@ -106,15 +112,61 @@ impl TaskSpec {
                 .map(|c| period("max_completion_time", c))
                 .transpose()?
                 .filter(|c| !c.is_zero()),
+            health_check,
+            check,
             notices: notices.into_list(),
         })
+    }
+
+    /// Reads the TaskInfo of a task that runs already. One is not lost for a health check or check that cannot be made,
+    /// as one may be that was launched by another version: it goes on unchecked, and what is returned beside it says so.
+    ///
+    /// # Errors
+    ///
+    /// The first other field that cannot be honoured.
+    pub fn of_running_task(task: &v1::TaskInfo) -> Result<(Self, Vec<Notice>), FieldError> {
+        let (mut task, mut left_out) = (task.clone(), Vec::new());
+        loop {
+            let error = match Self::from_task_info(&task, Strictness::Lenient) {
+                Ok(spec) => return Ok((spec, left_out)),
+                Err(error) => error,
+            };
+            let field = if task.health_check.is_some() && error.field().starts_with("health_check.") {
+                task.health_check = None;
+                "health_check"
+            } else if task.check.is_some() && error.field().starts_with("check.") {
+                task.check = None;
+                "check"
+            } else {
+                return Err(error);
+            };
+            left_out.push(Notice::new(field, format!("the task goes on unchecked: {error}")));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::Strictness;
+
+    #[test]
+    fn a_running_task_is_not_lost_for_its_checks() {
+        let mut info = task();
+        info.health_check = Some(v1::HealthCheck::default());
+        info.check = Some(v1::CheckInfo::default());
+        TaskSpec::from_task_info(&info, Strictness::Lenient).unwrap_err();
+        let (spec, left_out) = TaskSpec::of_running_task(&info).unwrap();
+        assert_eq!((spec.health_check, spec.check), (None, None));
+        let fields: Vec<&str> = left_out.iter().map(|notice| notice.field.as_str()).collect();
+        assert_eq!(fields, ["health_check", "check"]);
+        assert!(
+            left_out[0].what.contains("goes on unchecked: Task uses invalid health check"),
+            "{left_out:?}"
+        );
+        info.container = None;
+        assert_eq!(TaskSpec::of_running_task(&info).unwrap_err().field(), "container");
+        assert_eq!(TaskSpec::of_running_task(&task()).unwrap().1, []);
+    }
 
     fn task() -> v1::TaskInfo {
         let mut container = v1::ContainerInfo {
@@ -176,6 +228,8 @@ mod tests {
     #[case(|t: &mut v1::TaskInfo| t.container = None, "container")]
     #[case(|t: &mut v1::TaskInfo| t.task_id.value = "a/b".into(), "task_id.value")]
     #[case(|t: &mut v1::TaskInfo| t.executor = Some(Default::default()), "executor")]
+    #[case(|t: &mut v1::TaskInfo| t.health_check = Some(Default::default()), "health_check.type")]
+    #[case(|t: &mut v1::TaskInfo| t.check = Some(Default::default()), "check.type")]
     fn a_task_that_cannot_run_names_the_field(#[case] spoil: fn(&mut v1::TaskInfo), #[case] field: &str) {
         let mut given = task();
         spoil(&mut given);

@@ -98,15 +98,7 @@ fn one(
     volume_driver: Option<&str>,
     notices: &mut Notices,
 ) -> Result<VolumeSpec, FieldError> {
-    let access = match v1::volume::Mode::try_from(volume.mode) {
-        Ok(v1::volume::Mode::Rw) => Access::ReadWrite,
-        Ok(v1::volume::Mode::Ro) => Access::ReadOnly,
-        Err(_) => {
-            return Err(
-                FieldError::new(format!("{field}.mode"), "Unsupported volume mode").hint("use RW or RO")
-            );
-        }
-    };
+    let access = access(&format!("{field}.mode"), volume.mode)?;
     let container_path = path(&format!("{field}.container_path"), &volume.container_path)?;
     let given = [volume.host_path.is_some(), volume.image.is_some(), volume.source.is_some()];
     if given.iter().filter(|&&is| is).count() > 1 {
@@ -135,6 +127,15 @@ fn one(
         None => None,
     };
     Ok(VolumeSpec { source, container_path, access, propagation })
+}
+
+/// Reads the mode of a volume.
+pub(crate) fn access(field: &str, mode: i32) -> Result<Access, FieldError> {
+    match v1::volume::Mode::try_from(mode) {
+        Ok(v1::volume::Mode::Rw) => Ok(Access::ReadWrite),
+        Ok(v1::volume::Mode::Ro) => Ok(Access::ReadOnly),
+        Err(_) => Err(FieldError::new(field, "Unsupported volume mode").hint("use RW or RO")),
+    }
 }
 
 fn propagation(field: &str, wanted: &v1::MountPropagation) -> Result<Option<Propagation>, FieldError> {
@@ -248,7 +249,7 @@ fn no_nul(field: &str, value: &str) -> Result<(), FieldError> {
 }
 
 /// A path that a system call takes.
-fn path(field: &str, value: &str) -> Result<String, FieldError> {
+pub(crate) fn path(field: &str, value: &str) -> Result<String, FieldError> {
     if value.is_empty() {
         return Err(FieldError::new(field, "the path is empty"));
     }

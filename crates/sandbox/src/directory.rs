@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -309,6 +309,41 @@ impl Sandbox {
             }
         };
         Ok(Resolved { fd: pinned.into_file().into(), host_path, kind })
+    }
+
+    /// Opens a directory below this one, on a way without symbolic links.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::is_not_found`] when there is none, [`SandboxError::Symlink`] and [`SandboxError::Unexpected`] when
+    /// something else is in the way, and errors of the system.
+    pub fn subdirectory(&self, rel: &RelPath) -> Result<Sandbox, SandboxError> {
+        let operation = "open directory";
+        let pinned = self.pin(operation, rel)?;
+        let path = self.path.join(rel);
+        if pinned.kind() != Kind::Directory {
+            return Err(not_a_directory(operation, path, pinned.kind()));
+        }
+        let dir = openat(pinned.as_fd(), ".", DIRECTORY, Mode::empty()).context(operation, &path)?;
+        Ok(Sandbox { dir: File::from(dir), path: path.into() })
+    }
+
+    /// Whether nobody but root has the directory.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the system.
+    pub fn is_roots(&self) -> Result<bool, SandboxError> {
+        Ok(self.dir.metadata().context("look at", &*self.path)?.uid() == 0)
+    }
+
+    /// Gives the directory itself to an owner, and nothing in it.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the system.
+    pub fn give_to(&self, owner: Owner) -> Result<(), SandboxError> {
+        fchown(&self.dir, Some(owner.uid()), Some(owner.gid())).context("set the owner of", &*self.path)
     }
 
     /// Removes the sandbox and everything in it, as [`remove_all`] does.

@@ -103,6 +103,16 @@ pub enum SandboxError {
         /// The bound, in bytes.
         max: u64,
     },
+    /// A directory holds more than its reader accepts.
+    #[error("cannot {operation} {path:?}: it has more than {most} entries")]
+    TooManyEntries {
+        /// What was tried, as a verb that fits before the path.
+        operation: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// The bound.
+        most: usize,
+    },
     /// A name that must be one path component is not.
     #[error("cannot use {name:?} as a file name in {path:?}: it must be one component of 1 to 200 bytes")]
     InvalidName {
@@ -171,6 +181,7 @@ impl SandboxError {
             | SandboxError::Mounted { path, .. }
             | SandboxError::Incomplete { path, .. }
             | SandboxError::TooLarge { path, .. }
+            | SandboxError::TooManyEntries { path, .. }
             | SandboxError::InvalidName { path, .. } => path,
         }
     }

@@ -13,8 +13,9 @@
 //! * Removal walks directory descriptors and stops at mounts.
 //!
 //! Rooms: [`Sandbox`] is the directory, [`LogFile`] writes one of its streams with rotation and an exact cursor,
-//! [`LogReader`] and [`last_lines`] read them back, [`remove_all`] removes it. [`Place`] and [`Staged`] put what was
-//! fetched or unpacked there. [`RunLock`] and [`write_atomic`]
+//! [`LogReader`] and [`last_lines`] read them back, [`remove_all`] removes it, after
+//! [`detach_mounts`] where something may still be mounted. [`Place`] and [`Staged`] put what was
+//! fetched or unpacked there, [`Sandbox::view`] shows it to a reader outside. [`RunLock`] and [`write_atomic`]
 //! are for the directories beside it, which no container sees.
 //!
 //! Everything here is a short blocking call on a local file. The crate knows neither Docker nor an async runtime:
@@ -34,6 +35,8 @@ mod removal;
 mod resolve;
 mod run_lock;
 mod staged;
+mod unmount;
+mod view;
 
 pub use atomic_file::{Durability, is_temporary, read_bounded, remove_temporaries, write_atomic};
 pub use directory::{Resolved, ResolvedKind, Sandbox};
@@ -49,3 +52,5 @@ pub use rel_path::{RelPath, RelPathError};
 pub use removal::{Removed, remove_all};
 pub use run_lock::{Held, RunLock, RunLockError};
 pub use staged::Staged;
+pub use unmount::detach_mounts;
+pub use view::{Entry, Viewed, ViewedDirectory, view_own_file};

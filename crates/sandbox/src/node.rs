@@ -157,6 +157,16 @@ impl Identity {
     }
 }
 
+/// What a listing shows of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Status {
+    pub(crate) mode: u32,
+    pub(crate) size: u64,
+    pub(crate) modified: i64,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
 /// An entry of a sandbox that is held without having been opened (`O_PATH`).
 ///
 /// Opening a device node may already do something (a watchdog starts, a tape rewinds), and a check by name before
@@ -187,6 +197,18 @@ impl Pinned {
     /// The number of its names when it was pinned.
     pub(crate) fn links(&self) -> u64 {
         self.metadata.nlink()
+    }
+
+    /// What `stat` says of it, for a listing.
+    pub(crate) fn status(&self) -> Status {
+        let metadata = &self.metadata;
+        Status {
+            mode: metadata.mode(),
+            size: metadata.size(),
+            modified: metadata.mtime(),
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+        }
     }
 
     /// The descriptor, which is good for `fstat` and for linking.

@@ -32,6 +32,12 @@ impl RunLayout {
         Self { sandbox, state }
     }
 
+    /// The directories of a run that an agent which is not ours has placed: its sandbox, and a directory for our records
+    /// that no container sees.
+    pub fn at(sandbox: PathBuf, state: PathBuf) -> Self {
+        Self { sandbox, state }
+    }
+
     /// The sandbox, which the container sees.
     pub fn sandbox(&self) -> &Path {
         &self.sandbox

@@ -4,11 +4,21 @@
 //! failed. States, reasons and the first sentence of a message are stock's, since frameworks match on them. Departs
 //! where stock says nothing or something false: an out-of-memory kill, an exit that nobody saw.
 
-use docker_containerizer::{Ending, Exit, Limitation, Phase, Termination};
+use docker_containerizer::{Ending, EngineSeen, Exit, Limitation, Phase, Termination};
 use mesos_proto::v1::TaskState;
 use mesos_proto::v1::task_status::Reason;
 use mesos_types::Megabytes;
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+
+/// The longest line of standard error in a message, in bytes; a message has five at most.
+const LONGEST_LINE: usize = 256;
+
+/// The first of the signals without a name of their own, as the C library counts them.
+const FIRST_REALTIME: i32 = 34;
+
+/// The last signal.
+const LAST_REALTIME: i32 = 64;
 
 /// Who wants a task to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +28,12 @@ pub enum KillCause {
     Framework,
     /// `max_completion_time` has passed.
     CompletionTime,
+    /// The task's health check has failed too often.
+    HealthCheck,
+    /// Its executor is shut down: the framework or the agent goes.
+    Shutdown,
+    /// The agent is drained.
+    Drain,
 }
 
 /// What a terminal status says.
@@ -31,6 +47,8 @@ pub struct Outcome {
     pub message: String,
     /// The memory limit that was hit.
     pub memory_limit: Option<Megabytes>,
+    /// `false` if the health check ended it.
+    pub healthy: Option<bool>,
     /// What `docker run` would have ended with.
     pub exit_code: u8,
 }
@@ -38,6 +56,10 @@ pub struct Outcome {
 /// The outcome of a task whose container ended like this; `cause` is of the kill, if there was one.
 pub fn outcome(termination: &Termination, cause: Option<KillCause>) -> Outcome {
     match &termination.ending {
+        // Killed before the process that launched it was gone: its container never ran.
+        Ending::LaunchFailed(failure) if failure.phase() == "recover" && cause.is_some() => {
+            destroyed(Phase::Starting, cause)
+        }
         Ending::LaunchFailed(failure) => {
             let (message, reason) = match failure.phase() {
                 // The stock executor runs the container, after the agent has launched the executor.
@@ -54,23 +76,29 @@ pub fn outcome(termination: &Termination, cause: Option<KillCause>) -> Outcome {
                 reason,
                 message,
                 memory_limit: None,
+                healthy: unhealthy(cause),
                 exit_code: u8::try_from(failure.docker_run_code()).unwrap_or(125),
             }
         }
-        Ending::DestroyedBeforeStart(phase) => Outcome {
-            state: TaskState::TaskKilled,
-            reason: Some(Reason::TaskKilledDuringLaunch),
-            message: match phase {
-                Phase::Fetching => "Container destroyed while fetching",
-                Phase::Pulling => "Container destroyed while pulling image",
-                Phase::Mounting => "Container destroyed while mounting volumes",
-                Phase::Starting => "Container destroyed while starting",
-            }
-            .to_owned(),
-            memory_limit: None,
-            exit_code: 137,
-        },
+        Ending::DestroyedBeforeStart(phase) => destroyed(*phase, cause),
         Ending::Exited(exit) => exited(termination, exit, cause),
+    }
+}
+
+fn destroyed(phase: Phase, cause: Option<KillCause>) -> Outcome {
+    Outcome {
+        state: TaskState::TaskKilled,
+        reason: Some(Reason::TaskKilledDuringLaunch),
+        message: match phase {
+            Phase::Fetching => "Container destroyed while fetching",
+            Phase::Pulling => "Container destroyed while pulling image",
+            Phase::Mounting => "Container destroyed while mounting volumes",
+            Phase::Starting => "Container destroyed while starting",
+        }
+        .to_owned(),
+        memory_limit: None,
+        healthy: unhealthy(cause),
+        exit_code: 137,
     }
 }
 
@@ -84,43 +112,120 @@ fn exited(termination: &Termination, exit: &Exit, cause: Option<KillCause>) -> O
         reason,
         message: message.clone(),
         memory_limit: None,
+        healthy: unhealthy(cause),
         exit_code: code,
     };
-    let mut outcome = match (cause, termination.limitation, exit) {
+    match (cause, termination.limitation, exit) {
         (Some(KillCause::CompletionTime), _, _) => {
-            plain(TaskState::TaskFailed, Some(Reason::MaxCompletionTimeReached))
+            let outcome = plain(TaskState::TaskFailed, Some(Reason::MaxCompletionTimeReached));
+            Outcome { message: with_engine(outcome.message, termination), ..outcome }
         }
-        (Some(KillCause::Framework), _, _) => return plain(TaskState::TaskKilled, None),
-        (None, Some(Limitation::Memory(limit)), _) => Outcome {
-            message: match limit {
+        (
+            Some(KillCause::Framework | KillCause::HealthCheck | KillCause::Shutdown | KillCause::Drain),
+            _,
+            _,
+        ) => plain(TaskState::TaskKilled, None),
+        (None, Some(Limitation::Memory(limit)), _) => {
+            let what = match limit {
                 Some(limit) => format!("Memory limit exceeded: {}MB; {message}", limit.0),
                 None => format!("Memory of the host exhausted; {message}"),
-            },
-            memory_limit: limit,
-            ..plain(TaskState::TaskFailed, Some(Reason::ContainerLimitationMemory))
-        },
-        (None, None, Exit::Code(0)) => return plain(TaskState::TaskFinished, None),
-        (None, None, Exit::Code(_) | Exit::Unknown(_)) => plain(TaskState::TaskFailed, None),
-    };
-    if let Some(error) = &termination.engine_error {
-        outcome.message = format!("{}; {error}", outcome.message);
+            };
+            Outcome {
+                message: with_errors(with_engine(what, termination), termination),
+                memory_limit: limit,
+                ..plain(TaskState::TaskFailed, Some(Reason::ContainerLimitationMemory))
+            }
+        }
+        // A task that was stopped with its engine is not done, however well it took that. Stock's client fails as well.
+        (None, None, Exit::Code(0)) if termination.engine == EngineSeen::Ended => {
+            let outcome = plain(TaskState::TaskFailed, None);
+            Outcome { message: with_engine(outcome.message, termination), exit_code: 125, ..outcome }
+        }
+        (None, None, Exit::Code(0)) => plain(TaskState::TaskFinished, None),
+        (None, None, Exit::Code(_) | Exit::Unknown(_)) => {
+            let outcome = plain(TaskState::TaskFailed, None);
+            let message = with_engine(outcome.message, termination);
+            Outcome { message: with_errors(message, termination), ..outcome }
+        }
     }
-    outcome
+}
+
+/// `healthy` of a terminal status (`killedByHealthCheck` in `src/docker/executor.cpp`).
+fn unhealthy(cause: Option<KillCause>) -> Option<bool> {
+    (cause == Some(KillCause::HealthCheck)).then_some(false)
 }
 
 /// Stock's sentence, with what the number means where it has a meaning of its own.
 fn describe(code: i64) -> String {
     let meaning = match code {
-        125 => " (the engine failed to run it)",
-        126 => " (the command cannot be run)",
-        127 => " (the command was not found)",
-        134 => " (SIGABRT)",
-        137 => " (SIGKILL)",
-        139 => " (SIGSEGV)",
-        143 => " (SIGTERM)",
-        _ => "",
+        125 => " (what docker run ends with when the engine fails)".to_owned(),
+        126 => " (the command cannot be run)".to_owned(),
+        127 => " (the command was not found)".to_owned(),
+        code => signal_name(code - 128).map(|name| format!(" ({name})")).unwrap_or_default(),
     };
     format!("Container exited with status {code}{meaning}")
+}
+
+/// The name of a signal, as the kernel ends a process with it; `None` of what is no signal.
+fn signal_name(number: i64) -> Option<String> {
+    let number = i32::try_from(number).ok()?;
+    match Signal::try_from(number) {
+        Ok(signal) => Some(signal.as_str().to_owned()),
+        // Those that programs agree upon.
+        Err(_) if (FIRST_REALTIME..=LAST_REALTIME).contains(&number) => {
+            let above = number - FIRST_REALTIME;
+            Some(if above == 0 { "SIGRTMIN".to_owned() } else { format!("SIGRTMIN+{above}") })
+        }
+        Err(_) => None,
+    }
+}
+
+/// Adds what the engine says of the end, and whether it was there to see it.
+fn with_engine(message: String, termination: &Termination) -> String {
+    let said = termination.engine_error.as_ref().map(|error| format!("; {error}")).unwrap_or_default();
+    let seen = match termination.engine {
+        EngineSeen::Throughout => "",
+        EngineSeen::Away => "; the Docker Engine was restarted, or away, when it ended",
+        EngineSeen::Ended => {
+            "; the Docker Engine was restarted and has stopped it (live-restore is off in its configuration)"
+        }
+    };
+    format!("{message}{said}{seen}")
+}
+
+/// Adds the last lines that the container wrote to standard error.
+fn with_errors(message: String, termination: &Termination) -> String {
+    let lines: Vec<_> =
+        termination.last_errors.lines().map(legible).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() {
+        return message;
+    }
+    format!("{message}; stderr: {}", lines.join(" | "))
+}
+
+/// A line of a task's output as a message can hold it: without escape sequences and control characters, and not long.
+fn legible(line: &str) -> String {
+    let mut text = String::new();
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' => skip_escape(&mut characters),
+            '\t' => text.push(' '),
+            character if character.is_control() => {}
+            character => text.push(character),
+        }
+        if text.len() > LONGEST_LINE {
+            return format!("{}…", text.trim());
+        }
+    }
+    text.trim().to_owned()
+}
+
+/// Skips the rest of an escape sequence of a terminal: `[`, parameters and a letter, or one character.
+fn skip_escape(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    if characters.next() == Some('[') {
+        while characters.next().is_some_and(|character| !('@'..='~').contains(&character)) {}
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +239,7 @@ mod tests {
             killed: None,
             limitation,
             engine_error: None,
+            engine: EngineSeen::Throughout,
             last_errors: String::new(),
             logs: LogsEnd::Complete,
         }
@@ -208,6 +314,14 @@ mod tests {
     #[case::start_failed(
         ended(Ending::LaunchFailed(Failure::new("start", "E").exit_code(127)), None), None,
         TaskState::TaskFailed, None, "Failed to run docker container: E", 127)]
+    #[case::killed_before_a_restart(
+        ended(Ending::LaunchFailed(Failure::new("recover", "E")), None),
+        KILLED,
+        TaskState::TaskKilled,
+        Some(Reason::TaskKilledDuringLaunch),
+        "Container destroyed while starting",
+        137
+    )]
     #[case::killed_while_pulling(
         ended(Ending::DestroyedBeforeStart(Phase::Pulling), None),
         KILLED,
@@ -227,5 +341,69 @@ mod tests {
         let outcome = outcome(&termination, cause);
         assert_eq!((outcome.state, outcome.reason, outcome.exit_code), (state, reason, exit_code));
         assert_eq!(outcome.message, message);
+        assert_eq!(outcome.healthy, None);
+    }
+
+    #[test]
+    fn a_failed_task_tells_what_its_owner_would_look_for() {
+        let termination = Termination {
+            engine_error: Some("no such device".into()),
+            engine: EngineSeen::Away,
+            last_errors: "\u{1b}[31;1mboom\u{1b}[0m\t!\r\n\n\u{7}last".into(),
+            ..exit(3)
+        };
+        assert_eq!(
+            outcome(&termination, None).message,
+            "Container exited with status 3; no such device; the Docker Engine was restarted, or away, when it ended; \
+             stderr: boom ! | last"
+        );
+        // Frameworks match on what stock says of the other ends.
+        assert_eq!(outcome(&termination, KILLED).message, "Container exited with status 3");
+        let finished = Termination { ending: Ending::Exited(Exit::Code(0)), ..termination };
+        assert_eq!(outcome(&finished, None).message, "Container exited with status 0");
+    }
+
+    #[test]
+    fn a_task_that_was_stopped_with_its_engine_has_not_finished() {
+        let stopped = |engine| Termination { engine, ..exit(0) };
+        assert_eq!(outcome(&stopped(EngineSeen::Away), None).state, TaskState::TaskFinished);
+        let outcome = outcome(&stopped(EngineSeen::Ended), None);
+        assert_eq!((outcome.state, outcome.exit_code), (TaskState::TaskFailed, 125));
+        assert!(outcome.message.contains("live-restore is off"), "{}", outcome.message);
+    }
+
+    #[test]
+    fn a_message_is_bounded() {
+        let line = "é".repeat(10_000);
+        let termination = Termination { last_errors: [line.as_str(); 5].join("\n"), ..exit(1) };
+        assert!(outcome(&termination, None).message.len() < 2048);
+    }
+
+    #[test]
+    fn a_task_that_its_health_check_ended_is_killed_and_not_healthy() {
+        let outcome = outcome(&exit(137), Some(KillCause::HealthCheck));
+        assert_eq!(
+            (outcome.state, outcome.reason, outcome.healthy),
+            (TaskState::TaskKilled, None, Some(false))
+        );
+    }
+
+    #[rstest::rstest]
+    #[case(129, " (SIGHUP)")]
+    #[case(130, " (SIGINT)")]
+    #[case(134, " (SIGABRT)")]
+    #[case(139, " (SIGSEGV)")]
+    #[case(143, " (SIGTERM)")]
+    #[case(159, " (SIGSYS)")]
+    #[case(162, " (SIGRTMIN)")]
+    #[case(165, " (SIGRTMIN+3)")]
+    #[case(192, " (SIGRTMIN+30)")]
+    #[case(193, "")]
+    #[case(128, "")]
+    #[case(255, "")]
+    #[case(1, "")]
+    #[case(126, " (the command cannot be run)")]
+    fn a_code_has_its_meaning(#[case] code: i64, #[case] meaning: &str) {
+        assert_eq!(describe(code), format!("Container exited with status {code}{meaning}"));
     }
 }

@@ -11,10 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::engine::general_purpose::STANDARD;
 use docker_containerizer::{Identity, Kill};
 use docker_engine::EngineTime;
+use mesos_proto::{Message, v1};
 use mesos_types::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId};
 use sandbox::{Durability, SandboxError};
 use serde::{Deserialize, Serialize};
 
+use crate::checking::ChecksRecord;
 use crate::outcome::KillCause;
 
 /// The record's file name.
@@ -45,6 +47,13 @@ pub struct KillRecord {
     pub cause: KillCause,
     /// When SIGKILL follows, in nanoseconds since 1970.
     pub deadline_ns: u64,
+    /// The grace that ends then, in nanoseconds: a kill that is repeated with the same does not begin anew. Records of
+    /// older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ns: Option<u64>,
+    /// Whether the container has had its stop signal. Records of older versions have not seen it.
+    #[serde(default)]
+    pub signalled: bool,
 }
 
 /// What is known of a run.
@@ -70,6 +79,9 @@ pub struct Record {
     /// Which image runs, as statuses tell it. Records of older versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// What the checks of the task said. Records of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<ChecksRecord>,
     /// The kill under way.
     pub kill: Option<KillRecord>,
     /// When the task has run for its longest time, in nanoseconds since 1970.
@@ -105,6 +117,21 @@ pub enum RecordError {
     },
 }
 
+impl RecordError {
+    /// Whether there is no record at all.
+    pub fn is_missing(&self) -> bool {
+        let Self::Access(error) = self else { return false };
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<std::io::Error>() {
+                return error.kind() == std::io::ErrorKind::NotFound;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
 /// Where a run's record is kept.
 #[derive(Debug, Clone)]
 pub struct RecordStore {
@@ -127,11 +154,17 @@ impl Record {
             engine_id: None,
             started_at: None,
             image: None,
+            checks: None,
             kill: None,
             completion_deadline_ns: None,
             terminal_status: None,
             removal_ns: None,
         }
+    }
+
+    /// The terminal status, if the run has ended.
+    pub fn end(&self) -> Option<v1::TaskStatus> {
+        self.terminal_status.as_deref().and_then(|bytes| v1::TaskStatus::decode(bytes).ok())
     }
 
     /// Whose run it is.
@@ -165,7 +198,17 @@ impl fmt::Debug for Record {
 impl KillRecord {
     /// A kill from now on.
     pub fn now(cause: KillCause, kill: Kill) -> Self {
-        Self { cause, deadline_ns: unix_ns(SystemTime::now() + kill.grace.min(Duration::from_secs(1 << 32))) }
+        Self {
+            cause,
+            deadline_ns: unix_ns(SystemTime::now() + kill.grace.min(Duration::from_secs(1 << 32))),
+            grace_ns: Some(u64::try_from(kill.grace.as_nanos()).unwrap_or(u64::MAX)),
+            signalled: false,
+        }
+    }
+
+    /// The grace that it was given, `own` where the record does not tell.
+    pub fn grace(&self, own: Duration) -> Duration {
+        self.grace_ns.map_or(own, Duration::from_nanos)
     }
 
     /// What is left of the kill.
@@ -274,7 +317,12 @@ mod tests {
         let mut record = record();
         record.terminal_status = Some(vec![1, 2]);
         record.image = Some("reg.test/app@sha256:00".into());
-        record.kill = Some(KillRecord { cause: KillCause::Framework, deadline_ns: 7 });
+        record.kill = Some(KillRecord {
+            cause: KillCause::HealthCheck,
+            deadline_ns: 7,
+            grace_ns: Some(9),
+            signalled: true,
+        });
         store.write(&record).unwrap();
         assert_eq!(store.read().unwrap(), record);
     }
@@ -290,6 +338,39 @@ mod tests {
         assert_eq!(read.phase, Phase::Running);
         assert_eq!(read.image, None);
         assert_eq!(read.kill.map(|kill| kill.cause), Some(KillCause::CompletionTime));
+        // What came later is absent.
+        assert_eq!(read.checks, None);
+        let kill = read.kill.unwrap();
+        assert_eq!((kill.grace_ns, kill.signalled), (None, false));
+        assert_eq!(kill.grace(Duration::from_secs(3)), Duration::from_secs(3));
+    }
+
+    /// The same version with checks, and with a kill that remembers its grace; written again it is the same.
+    #[test]
+    fn version_1_with_checks_reads_as_it_was_written() {
+        let text = include_str!("../tests/data/supervision-1-checks.json");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), text).unwrap();
+        let store = RecordStore::new(dir.path());
+        let read = store.read().unwrap();
+        let checks = read.checks.clone().unwrap();
+        assert_eq!((checks.health.consecutive_failures, checks.healthy), (2, Some(false)));
+        let kill = read.kill.unwrap();
+        assert_eq!((kill.cause, kill.signalled), (KillCause::HealthCheck, true));
+        assert_eq!(kill.grace(Duration::ZERO), Duration::from_millis(500));
+        store.write(&read).unwrap();
+        let written: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(dir.path().join(FILE)).unwrap()).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(text).unwrap());
+    }
+
+    #[test]
+    fn a_record_that_is_not_there_is_told_from_one_that_is_broken() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = RecordStore::new(dir.path());
+        assert!(store.read().unwrap_err().is_missing());
+        std::fs::write(dir.path().join(FILE), "{").unwrap();
+        assert!(!store.read().unwrap_err().is_missing());
     }
 
     #[rstest::rstest]
@@ -305,7 +386,12 @@ mod tests {
 
     #[test]
     fn a_deadline_that_has_passed_leaves_no_grace() {
-        assert_eq!(KillRecord { cause: KillCause::Framework, deadline_ns: 1 }.left().grace, Duration::ZERO);
+        assert_eq!(
+            KillRecord { cause: KillCause::Framework, deadline_ns: 1, grace_ns: None, signalled: false }
+                .left()
+                .grace,
+            Duration::ZERO
+        );
         let kill = KillRecord::now(KillCause::Framework, Kill { grace: Duration::MAX });
         assert!(kill.left().grace > Duration::from_secs(1 << 30));
     }

@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use docker_containerizer::{Addresses, Identity, Running};
 use mesos_proto::v1;
+use mesos_proto::v1::task_status::{Reason, Source};
 
+use crate::mask::{Mask, MaskedVariables};
 use crate::outcome::Outcome;
 
 /// The label of a status that tells which image ran: `repository@sha256:…` as its registry knows it, or the image's id
@@ -16,24 +18,66 @@ pub const IMAGE_DIGEST_LABEL: &str = "org.apache.mesos.image_digest";
 #[derive(Debug, Clone)]
 pub struct StatusMaker {
     identity: Identity,
+    mask: Mask,
     /// The first network of the container, copied into the status with the addresses.
     network: Option<v1::NetworkInfo>,
     /// The host's address, for a container without its own.
     host: Option<IpAddr>,
     /// The image that ran, once that is known; in every status from then on.
     image: Option<String>,
+    /// Where the container is reached, once it runs; in every TASK_RUNNING.
+    container: Option<v1::ContainerStatus>,
+    /// What the health check said last; in every TASK_RUNNING.
+    healthy: Option<bool>,
+    /// What the check said last, or its kind alone before; in every status of a task that has one, as the message's
+    /// definition asks.
+    check: Option<v1::CheckStatusInfo>,
 }
 
 impl StatusMaker {
     /// For the task `info`; `host` is told for a container that has no address of its own.
-    pub fn new(identity: Identity, info: &v1::TaskInfo, host: Option<IpAddr>) -> Self {
+    pub fn new(
+        identity: Identity,
+        info: &v1::TaskInfo,
+        host: Option<IpAddr>,
+        masked: MaskedVariables,
+    ) -> Self {
         let network = info.container.as_ref().and_then(|container| container.network_infos.first().cloned());
-        Self { identity, network, host, image: None }
+        Self {
+            identity,
+            mask: Mask::new(masked, info),
+            network,
+            host,
+            image: None,
+            container: None,
+            healthy: None,
+            check: info.check.as_ref().map(unchecked),
+        }
     }
 
     /// Takes note of the image that runs, or ran.
     pub fn ran(&mut self, image: Option<String>) {
         self.image = image;
+    }
+
+    /// Takes note of where the container is reached.
+    pub fn reached(&mut self, running: &Running) {
+        self.container = Some(v1::ContainerStatus {
+            container_id: Some(v1::ContainerId {
+                value: self.identity.container_id.to_string(),
+                ..Default::default()
+            }),
+            network_infos: self.networks(running.addresses),
+            ..Default::default()
+        });
+    }
+
+    /// Takes note of what an earlier process was told by the checks.
+    pub fn checked_before(&mut self, healthy: Option<bool>, check: Option<v1::CheckStatusInfo>) {
+        self.healthy = healthy;
+        if check.is_some() {
+            self.check = check;
+        }
     }
 
     /// TASK_STARTING: image and files are there.
@@ -46,25 +90,30 @@ impl StatusMaker {
         self.status(v1::TaskState::TaskKilling)
     }
 
-    /// TASK_RUNNING with the inspection as a JSON array in `data`, and the addresses.
-    pub fn running(&self, running: &Running) -> v1::TaskStatus {
-        let mut data = Vec::with_capacity(running.raw.len() + 2);
+    /// TASK_RUNNING with the inspection as a JSON array in `data`, its secrets masked, and the addresses.
+    pub fn running(&mut self, running: &Running) -> v1::TaskStatus {
+        self.reached(running);
+        let inspection = self.mask.apply(running.raw.trim_ascii());
+        let mut data = Vec::with_capacity(inspection.len() + 2);
         data.push(b'[');
-        data.extend_from_slice(running.raw.trim_ascii());
+        data.extend_from_slice(&inspection);
         data.push(b']');
-        let infos = self.networks(running.addresses);
-        v1::TaskStatus {
-            data: Some(data),
-            container_status: Some(v1::ContainerStatus {
-                container_id: Some(v1::ContainerId {
-                    value: self.identity.container_id.to_string(),
-                    ..Default::default()
-                }),
-                network_infos: infos,
-                ..Default::default()
-            }),
-            ..self.status(v1::TaskState::TaskRunning)
-        }
+        v1::TaskStatus { data: Some(data), ..self.still_running() }
+    }
+
+    /// TASK_RUNNING of a task that turned healthy or unhealthy (`taskHealthUpdated` in `src/docker/executor.cpp`).
+    /// `why` is for people.
+    pub fn health(&mut self, healthy: bool, why: Option<String>) -> v1::TaskStatus {
+        self.healthy = Some(healthy);
+        let reason = Reason::TaskHealthCheckStatusUpdated;
+        v1::TaskStatus { reason: Some(reason.into()), message: why, ..self.still_running() }
+    }
+
+    /// TASK_RUNNING of a task whose check says something new (`taskCheckUpdated` in `src/launcher/executor.cpp`).
+    pub fn checked(&mut self, check: v1::CheckStatusInfo) -> v1::TaskStatus {
+        self.check = Some(check);
+        let reason = Reason::TaskCheckStatusUpdated;
+        v1::TaskStatus { reason: Some(reason.into()), ..self.still_running() }
     }
 
     /// The terminal status.
@@ -82,7 +131,28 @@ impl StatusMaker {
             reason: outcome.reason.map(Into::into),
             source: Some(source(outcome.reason).into()),
             limitation,
+            healthy: outcome.healthy,
             ..self.status(outcome.state)
+        }
+    }
+
+    /// TASK_FAILED of a task that could not be launched at all: a field that cannot be honoured, a sandbox that cannot be
+    /// made. `why` is the chain of causes.
+    pub fn not_launched(&self, why: &str) -> v1::TaskStatus {
+        let reason = Reason::ContainerLaunchFailed;
+        v1::TaskStatus {
+            message: Some(format!("Failed to launch container: {why}")),
+            reason: Some(reason.into()),
+            source: Some(source(Some(reason)).into()),
+            ..self.status(v1::TaskState::TaskFailed)
+        }
+    }
+
+    fn still_running(&self) -> v1::TaskStatus {
+        v1::TaskStatus {
+            container_status: self.container.clone(),
+            healthy: self.healthy,
+            ..self.status(v1::TaskState::TaskRunning)
         }
     }
 
@@ -90,7 +160,7 @@ impl StatusMaker {
         v1::TaskStatus {
             task_id: v1::TaskId { value: self.identity.task_id.as_str().to_owned() },
             state: state.into(),
-            source: Some(v1::task_status::Source::Executor.into()),
+            source: Some(Source::Executor.into()),
             agent_id: Some(v1::AgentId { value: self.identity.agent_id.as_str().to_owned() }),
             executor_id: Some(v1::ExecutorId { value: self.identity.executor_id.as_str().to_owned() }),
             timestamp: SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs_f64()),
@@ -98,6 +168,7 @@ impl StatusMaker {
             labels: self.image.as_ref().map(|image| v1::Labels {
                 labels: vec![v1::Label { key: IMAGE_DIGEST_LABEL.into(), value: Some(image.clone()) }],
             }),
+            check_status: self.check,
             ..Default::default()
         }
     }
@@ -124,10 +195,23 @@ impl StatusMaker {
     }
 }
 
-/// Who tells it in stock: the agent, where no executor came to be.
-fn source(reason: Option<v1::task_status::Reason>) -> v1::task_status::Source {
-    use v1::task_status::{Reason, Source};
+/// The status of a check that was not made yet: its kind, as stock has it.
+fn unchecked(check: &v1::CheckInfo) -> v1::CheckStatusInfo {
+    use v1::check_info::Type;
+    use v1::check_status_info::{Command, Http, Tcp};
 
+    let mut status = v1::CheckStatusInfo { r#type: check.r#type, ..Default::default() };
+    match check.r#type() {
+        Type::Command => status.command = Some(Command::default()),
+        Type::Http => status.http = Some(Http::default()),
+        Type::Tcp => status.tcp = Some(Tcp::default()),
+        Type::Unknown => {}
+    }
+    status
+}
+
+/// Who tells it in stock: the agent, where no executor came to be.
+fn source(reason: Option<Reason>) -> Source {
     match reason {
         Some(Reason::ContainerLaunchFailed | Reason::TaskKilledDuringLaunch) => Source::Agent,
         _ => Source::Executor,

@@ -14,21 +14,22 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use docker_containerizer::logs::LogTap;
-use docker_containerizer::names::container_name;
-use docker_containerizer::request::Request;
+use checks::{CheckCounts, CheckRunner, CheckSettings, EngineHealthWatcher};
 use docker_containerizer::{
-    AdoptOrder, Checkpoint, Containerizer, ContainerizerError, FetchEvent, Identity, Labels, LaunchOrder,
-    PullNews, RemovalDelay, Running, Termination,
+    AdoptOrder, Checkpoint, Containerizer, Identity, Labels, LaunchOrder, RemovalDelay, StopSignal,
 };
 use mesos_proto::{Message, v1};
-use mesos_types::{ContainerId, FieldError, Reading, Strictness, TaskSpec};
-use sandbox::{Owner, Sandbox, SandboxError};
+use mesos_types::{FieldError, PullPolicy, Reading, TaskSpec};
+use sandbox::Sandbox;
 use tokio::sync::mpsc;
 
+use crate::checking::{CheckMakers, Checking};
+use crate::error::SuperviseError;
 use crate::layout::RunLayout;
-use crate::outcome::Outcome;
-use crate::record::{Phase, Record, RecordError, RecordStore};
+use crate::machine::{Killing, Machine};
+use crate::mask::MaskedVariables;
+use crate::order::{Adoption, ImageState, Prepared, TaskHandle, TaskOrder, Uris};
+use crate::record::{Phase, Record, RecordStore};
 use crate::status::StatusMaker;
 use crate::task_loop::Loop;
 
@@ -37,15 +38,6 @@ const UPDATES: usize = 64;
 
 /// How many kills of a task may wait.
 const KILLS: usize = 8;
-
-/// Whether the framework takes TASK_KILLING (capability TASK_KILLING_STATE).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TaskKilling {
-    /// It is sent.
-    Sent,
-    /// It is not.
-    Omitted,
-}
 
 /// What the flags say about supervision.
 #[derive(Debug, Clone)]
@@ -60,143 +52,38 @@ pub struct SupervisorSettings {
     pub removal: RemovalDelay,
     /// The host's address, for tasks without their own.
     pub host_address: Option<IpAddr>,
+    /// Whose values are masked in what is told of a container (`--docker_mask_environment`).
+    pub masked: MaskedVariables,
+    /// How checks are made.
+    pub checks: CheckSettings,
 }
 
 /// Supervises tasks with one containerizer. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     containerizer: Containerizer,
+    checks: CheckMakers,
     settings: SupervisorSettings,
-}
-
-/// A task to run.
-#[derive(Debug)]
-pub struct TaskOrder {
-    /// Whose it is.
-    pub identity: Identity,
-    /// The task.
-    pub info: v1::TaskInfo,
-    /// The task as it was received; kept, since decoding drops fields that we do not know.
-    pub info_bytes: Vec<u8>,
-    /// Whether it outlives this process.
-    pub checkpoint: Checkpoint,
-    /// Whether TASK_KILLING is sent.
-    pub task_killing: TaskKilling,
-    /// Who owns the sandbox.
-    pub owner: Option<Owner>,
-    /// Where a copy of the output goes.
-    pub tap: Option<LogTap>,
-}
-
-/// A task that was checked and can be launched; nothing was done for it yet.
-#[derive(Debug)]
-pub struct Prepared {
-    order: TaskOrder,
-    task: TaskSpec,
-    labels: Labels,
-    request: Request,
-    layout: RunLayout,
-}
-
-/// A wish to stop a task.
-#[derive(Debug, Clone, Copy)]
-pub struct KillRequest {
-    /// Another grace than the task's own (`KillPolicy` of the kill).
-    pub grace: Option<Duration>,
-}
-
-/// What is told of a task.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Update {
-    /// How far the fetch of a URI is.
-    Fetch(Box<FetchEvent>),
-    /// How far the pull of the image is.
-    Pull(PullNews),
-    /// A warning of the engine about the request.
-    Warning(String),
-    /// A status between the first and the last.
-    Status(Box<v1::TaskStatus>),
-    /// TASK_RUNNING, with what it was made of.
-    Running(Box<v1::TaskStatus>, Box<Running>),
-    /// The terminal status, with what it was made of. The last update.
-    Terminal(Box<v1::TaskStatus>, Box<Outcome>, Box<Termination>),
-}
-
-/// A task under way.
-#[derive(Debug)]
-pub struct TaskHandle {
-    /// What is told of it, in order; ends after the terminal status.
-    pub updates: mpsc::Receiver<Update>,
-    /// Where kills go. A task that has ended takes none.
-    pub kills: mpsc::Sender<KillRequest>,
-    /// Where it lives.
-    pub layout: RunLayout,
-}
-
-/// Why a task could not be launched or adopted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SuperviseError {
-    /// A field of the task.
-    #[error("the task cannot be run")]
-    Field(#[from] FieldError),
-    /// The sandbox.
-    #[error("cannot make the sandbox")]
-    Sandbox(#[from] SandboxError),
-    /// The directory of our records.
-    #[error("cannot make the directory {}", path.display())]
-    State {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The record.
-    #[error("cannot use the record of the run")]
-    Record(#[from] RecordError),
-    /// The task in the record.
-    #[error("the TaskInfo of the record cannot be decoded")]
-    TaskInfo,
-    /// The containerizer.
-    #[error("the containerizer refused")]
-    Containerizer(#[from] ContainerizerError),
-    /// The run ended before.
-    #[error("the run has ended: {0}")]
-    Ended(String),
-}
-
-impl Prepared {
-    /// The request that will be sent, for people who want to see it.
-    pub fn request(&self) -> &Request {
-        &self.request
-    }
-
-    /// The task as it was understood.
-    pub fn task(&self) -> &TaskSpec {
-        &self.task
-    }
-
-    /// The container's id.
-    pub fn container_id(&self) -> ContainerId {
-        self.order.identity.container_id
-    }
-
-    /// Where the run will live.
-    pub fn layout(&self) -> &RunLayout {
-        &self.layout
-    }
 }
 
 impl Supervisor {
     /// A supervisor that launches with this containerizer.
     pub fn new(containerizer: Containerizer, settings: SupervisorSettings) -> Self {
-        Self { containerizer, settings }
+        let checks = CheckMakers {
+            runner: CheckRunner::new(settings.checks),
+            engine: EngineHealthWatcher::new(containerizer.engine().clone()),
+        };
+        Self { containerizer, checks, settings }
     }
 
     /// The containerizer.
     pub fn containerizer(&self) -> &Containerizer {
         &self.containerizer
+    }
+
+    /// What became of the tasks' checks so far, for metrics.
+    pub fn check_counts(&self) -> CheckCounts {
+        self.checks.runner.counts()
     }
 
     /// Checks a task and translates it; does nothing else.
@@ -207,13 +94,22 @@ impl Supervisor {
     pub fn prepare(&self, order: TaskOrder) -> Result<Prepared, FieldError> {
         let mut task = TaskSpec::from_task_info(&order.info, self.settings.reading)?;
         crate::owner::run_as(&mut task, order.owner);
+        let given = &order.given;
+        if given.uris == Uris::Present {
+            task.uris.clear();
+        }
+        if given.image == ImageState::Pulled {
+            task.container.pull = PullPolicy::IfMissing;
+        }
         let labels = Labels {
             identity: order.identity.clone(),
             work_dir: self.settings.work_dir.clone(),
             checkpoint: order.checkpoint,
         };
-        let layout = RunLayout::of(&self.settings.work_dir, &order.identity);
-        let request = self.containerizer.plan(&task, &labels, layout.sandbox(), &[])?;
+        let layout =
+            given.layout.clone().unwrap_or_else(|| RunLayout::of(&self.settings.work_dir, &order.identity));
+        let name = given.container_name.as_deref();
+        let request = self.containerizer.plan(&task, &labels, layout.sandbox(), &given.environment, name)?;
         Ok(Prepared { order, task, labels, request, layout })
     }
 
@@ -224,8 +120,11 @@ impl Supervisor {
     /// The sandbox or the record cannot be made; nothing is left behind then.
     pub fn launch(&self, prepared: Prepared) -> Result<TaskHandle, SuperviseError> {
         let Prepared { order, task, labels, request, layout } = prepared;
-        // The directory is held by whoever opens it; here it must only come to be.
-        drop(Sandbox::create(layout.sandbox(), order.owner)?);
+        // The directory is held by whoever opens it; here it must only come to be, or have come to be.
+        drop(match order.given.layout {
+            None => Sandbox::create(layout.sandbox(), order.owner)?,
+            Some(_) => Sandbox::open(layout.sandbox())?,
+        });
         layout
             .create_state()
             .map_err(|source| SuperviseError::State { path: layout.state().to_owned(), source })?;
@@ -235,17 +134,19 @@ impl Supervisor {
         let (progress, told) = mpsc::channel(UPDATES);
         let grace = task.grace;
         let max_completion = task.max_completion;
+        let checking = Checking::new(self.checks.clone(), &task);
         let handle = self.containerizer.launch(LaunchOrder {
             labels,
             task,
             request,
             paths: layout.paths(),
             owner: order.owner,
+            output: order.given.output,
             tap: order.tap,
             progress: Some(progress),
             removal: self.settings.removal,
         })?;
-        let maker = StatusMaker::new(order.identity.clone(), &order.info, self.settings.host_address);
+        let maker = self.status_maker(&order.identity, &order.info);
         Ok(self.supervise(Loop {
             containerizer: self.containerizer.clone(),
             identity: order.identity,
@@ -254,9 +155,10 @@ impl Supervisor {
             record,
             store,
             maker,
-            grace: grace.unwrap_or(self.settings.default_grace),
+            machine: Machine::accepted(order.task_killing, grace.unwrap_or(self.settings.default_grace)),
+            late: Vec::new(),
+            checking,
             max_completion,
-            task_killing: order.task_killing,
             removal: self.settings.removal,
             layout,
         }))
@@ -268,19 +170,18 @@ impl Supervisor {
     /// # Errors
     ///
     /// A record that cannot be used, a run that has ended, or an engine that does not answer.
-    pub async fn adopt(
-        &self,
-        layout: RunLayout,
-        task_killing: TaskKilling,
-        tap: Option<LogTap>,
-    ) -> Result<TaskHandle, SuperviseError> {
+    pub async fn adopt(&self, layout: RunLayout, adoption: Adoption) -> Result<TaskHandle, SuperviseError> {
+        let Adoption { task_killing, tap, told } = adoption;
         let store = RecordStore::new(layout.state());
-        let record = store.read()?;
+        let record = store.read().map_err(|error| match error {
+            error if error.is_missing() => SuperviseError::UnknownRun { path: layout.state().to_owned() },
+            error => error.into(),
+        })?;
         if record.phase == Phase::Terminal {
-            return Err(SuperviseError::Ended("its terminal status was told".into()));
+            return Err(SuperviseError::Ended(record.end().map(Box::new)));
         }
         let info = v1::TaskInfo::decode(record.task_info.as_slice()).map_err(|_| SuperviseError::TaskInfo)?;
-        let task = TaskSpec::from_task_info(&info, Strictness::Lenient)?;
+        let (task, unchecked) = TaskSpec::of_running_task(&info)?;
         let identity = record.identity();
         let owner = task.user.as_deref().and_then(|user| crate::owner::owner_of(user).ok());
         let labels = Labels {
@@ -288,25 +189,39 @@ impl Supervisor {
             work_dir: self.settings.work_dir.clone(),
             checkpoint: Checkpoint::Yes,
         };
-        let (grace, max_completion) = (task.grace, task.max_completion);
-        let handle = self
-            .containerizer
-            .adopt(AdoptOrder {
-                labels,
-                task,
-                engine_id: record
-                    .engine_id
-                    .clone()
-                    .unwrap_or_else(|| container_name(&identity.agent_id, identity.container_id)),
-                started_at: record.started_at(),
-                paths: layout.paths(),
-                owner,
-                tap,
-                removal: self.settings.removal,
-            })
-            .await?;
-        let mut maker = StatusMaker::new(identity.clone(), &info, self.settings.host_address);
+        let max_completion = task.max_completion;
+        let checking = Checking::new(self.checks.clone(), &task);
+        let task_check = task.check.clone();
+        let grace = task.grace.unwrap_or(self.settings.default_grace);
+        let killing = record.kill.map(|kill| Killing { cause: kill.cause, grace: kill.grace(grace) });
+        let is_running = record.phase == Phase::Running;
+        let (machine, late) = Machine::adopted(task_killing, grace, is_running, killing, told);
+        let order = AdoptOrder {
+            labels,
+            task,
+            engine_id: record.engine_id.clone().unwrap_or_else(|| record.container_name.clone()),
+            started_at: record.started_at(),
+            stop_signal: match record.kill {
+                Some(kill) if kill.signalled => StopSignal::Sent,
+                Some(_) | None => StopSignal::Due,
+            },
+            paths: layout.paths(),
+            owner,
+            tap,
+            removal: self.settings.removal,
+        };
+        // The future is large, and so are the tasks of a host that adopts many.
+        let handle = Box::pin(self.containerizer.adopt(order)).await?;
+        for notice in unchecked {
+            tracing::warn!(container = %identity.container_id, %notice, "an adopted task goes on unchecked");
+            self.containerizer.note(identity.container_id, &notice.to_string());
+        }
+        let mut maker = self.status_maker(&identity, &info);
         maker.ran(record.image.clone());
+        if let Some(checks) = &record.checks {
+            let check = task_check.map(|check| checks.check.status(&check));
+            maker.checked_before(checks.healthy, check);
+        }
         Ok(self.supervise(Loop {
             containerizer: self.containerizer.clone(),
             identity,
@@ -315,12 +230,18 @@ impl Supervisor {
             record,
             store,
             maker,
-            grace: grace.unwrap_or(self.settings.default_grace),
+            machine,
+            late,
+            checking,
             max_completion,
-            task_killing,
             removal: self.settings.removal,
             layout,
         }))
+    }
+
+    /// What makes statuses of a task, for a host that has to tell one itself.
+    pub fn status_maker(&self, identity: &Identity, info: &v1::TaskInfo) -> StatusMaker {
+        StatusMaker::new(identity.clone(), info, self.settings.host_address, self.settings.masked)
     }
 
     fn supervise(&self, task: Loop) -> TaskHandle {

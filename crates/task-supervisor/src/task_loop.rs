@@ -1,8 +1,9 @@
-//! The owner of one task: waits for what happens to it and tells what follows.
+//! The owner of one task: waits for what happens to it, asks the [`Machine`] what follows, and does that.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use checks::CheckUpdate;
 use docker_containerizer::{
     Containerizer, Handle, Identity, Kill, Progress, RemovalDelay, Running, Termination,
 };
@@ -10,11 +11,14 @@ use mesos_proto::{Message, v1};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::checking::{Checking, Said, Which};
 use crate::layout::RunLayout;
-use crate::outcome::{KillCause, outcome};
+use crate::machine::{Action, Event, Killing, Life, Machine, News};
+use crate::order::{KillRequest, Update};
+use crate::outbox::Outbox;
+use crate::outcome::outcome;
 use crate::record::{KillRecord, Phase, Record, RecordStore, unix_ns};
 use crate::status::StatusMaker;
-use crate::supervisor::{KillRequest, TaskKilling, Update};
 
 /// The owner of one task.
 pub(crate) struct Loop {
@@ -25,112 +29,213 @@ pub(crate) struct Loop {
     pub(crate) record: Record,
     pub(crate) store: RecordStore,
     pub(crate) maker: StatusMaker,
-    pub(crate) grace: Duration,
+    pub(crate) machine: Machine,
+    /// What is to be done first, of an adopted task.
+    pub(crate) late: Vec<Action>,
+    pub(crate) checking: Checking,
     pub(crate) max_completion: Option<Duration>,
-    pub(crate) task_killing: TaskKilling,
     pub(crate) removal: RemovalDelay,
     pub(crate) layout: RunLayout,
 }
 
+/// What was seen of the container.
+#[derive(Default)]
+struct Seen {
+    /// Whether it was waited for: it started, or ended without.
+    is_waited: bool,
+    running: Option<Running>,
+    termination: Option<Arc<Termination>>,
+    /// Whether its process is known to be gone.
+    is_gone: bool,
+    /// When the task has run for its longest time.
+    time_up: Option<Instant>,
+    /// Why the health check failed, for the status that tells it.
+    why: Option<String>,
+}
+
 /// What the loop waits for.
-enum Event {
+enum Heard {
+    Event(Event),
     Progress(Option<Progress>),
+    Check(Which, CheckUpdate),
     Running(Option<Running>),
-    Kill(KillRequest),
-    CompletionTime,
+    /// The container's process is gone.
+    Gone,
     Terminated(Option<Arc<Termination>>),
+    /// The container has had its stop signal.
+    Signalled,
+    /// Something that was told was taken.
+    Taken,
 }
 
 impl Loop {
     /// Carries the task to its terminal status.
     pub(crate) async fn run(mut self, updates: mpsc::Sender<Update>, mut kills: mpsc::Receiver<KillRequest>) {
-        // An adopted task whose TASK_RUNNING was told goes on silently.
-        let mut told_running = self.record.phase == Phase::Running;
-        // Before TASK_STARTING the agent has the task, and no executor could send TASK_KILLING.
-        let mut told_starting = self.progress.is_none();
-        let mut completion =
-            self.record.completion_deadline_ns.filter(|_| self.record.kill.is_none()).map(instant_of);
+        let mut outbox = Outbox::new(updates);
+        let mut seen = Seen::default();
         if let Some(kill) = self.record.kill {
             self.containerizer.destroy(self.identity.container_id, kill.left());
         }
-        loop {
-            match self.next(&mut kills, told_running, completion).await {
-                Event::Progress(None) => self.progress = None,
-                // A courtesy, both: a listener that is slow misses news, and kills are still read.
-                Event::Progress(Some(Progress::Fetch(event))) => {
-                    let _ = updates.try_send(Update::Fetch(event));
-                }
-                Event::Progress(Some(Progress::Pull(news))) => {
-                    let _ = updates.try_send(Update::Pull(news));
-                }
-                Event::Progress(Some(Progress::Warnings(warnings))) => {
-                    for warning in warnings {
-                        send(&updates, Update::Warning(warning)).await;
-                    }
-                }
-                Event::Progress(Some(Progress::Prepared)) => {
-                    told_starting = true;
-                    send(&updates, Update::Status(Box::new(self.maker.starting()))).await;
-                }
-                Event::Running(running) => {
-                    told_running = true;
-                    if let Some(running) = running {
-                        completion = self.started(&running).filter(|_| self.record.kill.is_none());
-                        // A kill that came while the container was started counts: RUNNING never follows KILLING
-                        // (`killed` in `src/docker/executor.cpp`).
-                        if self.record.kill.is_none() {
-                            let status = Box::new(self.maker.running(&running));
-                            send(&updates, Update::Running(status, Box::new(running))).await;
+        for action in std::mem::take(&mut self.late) {
+            self.perform(action, &mut seen, &mut outbox);
+        }
+        while self.machine.life() != Life::Ended {
+            let event = match self.next(&mut kills, &seen, &mut outbox).await {
+                Heard::Event(event) => event,
+                Heard::Progress(progress) => match self.heard(progress, &mut outbox) {
+                    Some(event) => event,
+                    None => continue,
+                },
+                Heard::Check(which, update) => {
+                    match self.record.checks.get_or_insert_default().take(which, update) {
+                        Said::Event(event, why) => {
+                            seen.why = why;
+                            event
+                        }
+                        Said::Note(line) => {
+                            self.containerizer.note(self.identity.container_id, &line);
+                            outbox.line(Update::Note(line));
+                            continue;
                         }
                     }
                 }
-                Event::Kill(request) => {
-                    let grace = request.grace.unwrap_or(self.grace);
-                    let is_first = self.record.kill.is_none();
-                    // A task that is being killed does not run out of time any more.
-                    completion = None;
-                    self.kill(KillCause::Framework, Kill { grace });
-                    if is_first && told_starting && self.task_killing == TaskKilling::Sent {
-                        send(&updates, Update::Status(Box::new(self.maker.killing()))).await;
+                Heard::Running(running) => {
+                    seen.is_waited = true;
+                    let Some(running) = running else { continue };
+                    self.maker.reached(&running);
+                    seen.running = Some(running);
+                    Event::Started
+                }
+                Heard::Gone => {
+                    seen.is_gone = true;
+                    Event::Gone
+                }
+                // The runtime shuts down: the next process goes on.
+                Heard::Terminated(None) => return,
+                Heard::Terminated(termination) => {
+                    seen.termination = termination;
+                    Event::Terminated
+                }
+                Heard::Signalled => {
+                    if let Some(kill) = &mut self.record.kill {
+                        kill.signalled = true;
+                        self.write();
                     }
+                    continue;
                 }
-                Event::CompletionTime => {
-                    completion = None;
-                    self.kill(KillCause::CompletionTime, Kill { grace: Duration::ZERO });
+                Heard::Taken => continue,
+            };
+            if event == Event::TimeUp {
+                seen.time_up = None;
+            }
+            for action in self.machine.step(event) {
+                self.perform(action, &mut seen, &mut outbox);
+            }
+        }
+        outbox.empty().await;
+    }
+
+    /// Waits for what happens next. What comes first in a task's life is taken first.
+    async fn next(
+        &mut self,
+        kills: &mut mpsc::Receiver<KillRequest>,
+        seen: &Seen,
+        outbox: &mut Outbox,
+    ) -> Heard {
+        let (mut handle, mut stopped, mut gone) =
+            (self.handle.clone(), self.handle.clone(), self.handle.clone());
+        let is_due = self.record.kill.is_some_and(|kill| !kill.signalled);
+        let time_up = seen.time_up;
+        tokio::select! {
+            biased;
+            Some(request) = kills.recv() => Heard::Event(Event::Kill(request.cause, request.grace)),
+            progress = next_progress(&mut self.progress) => Heard::Progress(progress),
+            running = self.handle.running(), if !seen.is_waited => Heard::Running(running),
+            () = gone.gone(), if seen.is_waited && !seen.is_gone => Heard::Gone,
+            termination = handle.terminated(), if seen.is_waited => Heard::Terminated(termination),
+            () = stopped.signalled(), if is_due => Heard::Signalled,
+            () = sleep_until(time_up.unwrap_or_else(Instant::now)), if time_up.is_some() => Heard::Event(Event::TimeUp),
+            (which, update) = self.checking.next() => Heard::Check(which, update),
+            () = outbox.hand_over(), if !outbox.is_empty() => Heard::Taken,
+        }
+    }
+
+    /// Hands on how far the launch is.
+    fn heard(&mut self, progress: Option<Progress>, outbox: &mut Outbox) -> Option<Event> {
+        match progress {
+            None => self.progress = None,
+            Some(Progress::Fetch(event)) => outbox.courtesy(Update::Fetch(event)),
+            Some(Progress::Pull(news)) => outbox.courtesy(Update::Pull(news)),
+            Some(Progress::Warnings(warnings)) => {
+                warnings.into_iter().for_each(|warning| outbox.line(Update::Warning(warning)));
+            }
+            Some(Progress::Prepared) => return Some(Event::Prepared),
+        }
+        None
+    }
+
+    fn perform(&mut self, action: Action, seen: &mut Seen, outbox: &mut Outbox) {
+        match action {
+            Action::NoteStarted => {
+                if let Some(running) = &seen.running {
+                    self.started(running);
                 }
-                Event::Terminated(termination) => {
-                    let Some(termination) = termination else { return };
-                    let outcome = outcome(&termination, self.record.kill.map(|kill| kill.cause));
-                    let status = self.maker.terminal(&outcome);
-                    self.ended(&status);
-                    let termination = Box::new((*termination).clone());
-                    send(&updates, Update::Terminal(Box::new(status), Box::new(outcome), termination)).await;
-                    return;
+            }
+            Action::Tell(news) => self.tell(news, seen, outbox),
+            Action::Limit => {
+                let is_killed = self.record.kill.is_some();
+                seen.time_up = self.record.completion_deadline_ns.filter(|_| !is_killed).map(instant_of);
+            }
+            Action::Unlimit => seen.time_up = None,
+            Action::StartChecks => {
+                if let Some(running) = &seen.running {
+                    let record = self.record.checks.clone().unwrap_or_default();
+                    let engine = self.containerizer.engine();
+                    self.checking.start(engine, running, &record, started_at(running));
                 }
+            }
+            Action::PauseChecks => self.checking.pause(),
+            Action::StopChecks => self.checking.stop(),
+            Action::Stop(killing) => self.stop(killing),
+        }
+    }
+
+    fn tell(&mut self, news: News, seen: &mut Seen, outbox: &mut Outbox) {
+        match news {
+            News::Starting => outbox.state(Update::Status(Box::new(self.maker.starting()))),
+            News::Running => {
+                if let Some(running) = &seen.running {
+                    let status = Box::new(self.maker.running(running));
+                    outbox.state(Update::Running(status, Box::new(running.clone())));
+                }
+            }
+            News::Health(healthy) => {
+                self.record.checks.get_or_insert_default().healthy = Some(healthy);
+                self.write();
+                outbox.checks(Update::Status(Box::new(self.maker.health(healthy, seen.why.take()))));
+            }
+            News::Checked(check) => {
+                self.write();
+                outbox.checks(Update::Status(Box::new(self.maker.checked(check))));
+            }
+            News::Killing => outbox.state(Update::Status(Box::new(self.maker.killing()))),
+            News::Terminal => {
+                let Some(termination) = &seen.termination else { return };
+                let outcome = outcome(termination, self.record.kill.map(|kill| kill.cause));
+                let status = self.maker.terminal(&outcome);
+                self.ended(&status);
+                let termination = Box::new((**termination).clone());
+                outbox.state(Update::Terminal(Box::new(status), Box::new(outcome), termination));
             }
         }
     }
 
-    /// Waits for the next event. What comes first in a task's life is taken first.
-    async fn next(
-        &mut self,
-        kills: &mut mpsc::Receiver<KillRequest>,
-        told_running: bool,
-        completion: Option<Instant>,
-    ) -> Event {
-        let mut handle = self.handle.clone();
-        tokio::select! {
-            biased;
-            Some(request) = kills.recv() => Event::Kill(request),
-            progress = next_progress(&mut self.progress) => Event::Progress(progress),
-            running = self.handle.running(), if !told_running => Event::Running(running),
-            termination = handle.terminated(), if told_running => Event::Terminated(termination),
-            () = sleep_until(completion.unwrap_or_else(Instant::now)), if completion.is_some() => Event::CompletionTime,
+    /// Records that the task runs, and when it must have completed.
+    fn started(&mut self, running: &Running) {
+        // What an earlier process has recorded stays: somebody may have started the container again meanwhile.
+        if self.record.phase == Phase::Running {
+            return;
         }
-    }
-
-    /// Records that the task runs; answers when it must have completed.
-    fn started(&mut self, running: &Running) -> Option<Instant> {
         self.record.phase = Phase::Running;
         self.record.engine_id = Some(running.engine_id.clone());
         self.record.started_at = Some(running.started_at.as_str().to_owned());
@@ -139,16 +244,17 @@ impl Loop {
         self.maker.ran(Some(image.clone()));
         if self.record.completion_deadline_ns.is_none() {
             self.record.completion_deadline_ns =
-                self.max_completion.map(|longest| unix_ns(SystemTime::now() + longest));
+                self.max_completion.map(|longest| unix_ns(started_at(running) + longest));
         }
         self.write();
-        self.record.completion_deadline_ns.map(instant_of)
     }
 
-    /// Records a kill, then performs it. The first cause stays, whoever kills again.
-    fn kill(&mut self, cause: KillCause, kill: Kill) {
-        let cause = self.record.kill.map_or(cause, |first| first.cause);
-        self.record.kill = Some(KillRecord::now(cause, kill));
+    /// Records a kill, then performs it.
+    fn stop(&mut self, killing: Killing) {
+        let kill = Kill { grace: killing.grace };
+        // One signal is enough, however often the grace changes.
+        let signalled = self.record.kill.is_some_and(|kill| kill.signalled);
+        self.record.kill = Some(KillRecord { signalled, ..KillRecord::now(killing.cause, kill) });
         self.write();
         self.containerizer.destroy(self.identity.container_id, kill);
     }
@@ -184,11 +290,13 @@ async fn next_progress(progress: &mut Option<mpsc::Receiver<Progress>>) -> Optio
     }
 }
 
-/// Sends an update; nobody has to listen.
-async fn send(updates: &mpsc::Sender<Update>, update: Update) {
-    if updates.send(update).await.is_err() {
-        tracing::debug!("nobody listens to a task's updates");
-    }
+/// When a container started by the engine's clock, and not after now: the time of a task runs from there also when we
+/// hear of it late.
+fn started_at(running: &Running) -> SystemTime {
+    let now = SystemTime::now();
+    let stamp = running.started_at.stamp().filter(|_| running.started_at.is_set());
+    let nanos = stamp.and_then(|stamp| u64::try_from(stamp.as_nanos()).ok());
+    nanos.map_or(now, |nanos| now.min(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)))
 }
 
 fn instant_of(deadline_ns: u64) -> Instant {

@@ -9,11 +9,10 @@ use anyhow::{Context as _, Result, bail};
 use docker_containerizer::logs::LogSettings;
 use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
 use docker_containerizer::{
-    Checkpoint, Containerizer, CredentialSources, FetchedCredentials, Identity, ProxyVariables, RemovalDelay,
-    Settings,
+    Containerizer, CredentialSources, FetchedCredentials, Identity, ProxyVariables, RemovalDelay, Settings,
 };
 use docker_engine::{Engine, EngineOptions};
-use mesos_proto::{Message as _, v1};
+use mesos_proto::v1;
 use mesos_types::{ContainerId, Strictness};
 use sandbox::RotationPolicy;
 use task_supervisor::{
@@ -60,6 +59,8 @@ pub async fn side(socket: &Path, scope: &str, work_dir: &Path, at_once: usize) -
             reading: Strictness::Lenient.into(),
             removal: RemovalDelay::After(Duration::ZERO),
             host_address: None,
+            masked: task_supervisor::MaskedVariables::default(),
+            checks: task_supervisor::CheckSettings::default(),
         },
     );
     let scope = scope.to_owned();
@@ -112,31 +113,21 @@ fn task(network: Network, scope: &str) -> v1::TaskInfo {
 async fn launch(supervisor: Supervisor, info: v1::TaskInfo, scope: String) -> Result<Launched> {
     let began = Instant::now();
     let task_id = info.task_id.value.clone();
-    let order = TaskOrder {
-        identity: Identity {
-            agent_id: scope.parse()?,
-            framework_id: "bench".parse()?,
-            executor_id: task_id.parse()?,
-            task_id: task_id.parse()?,
-            container_id: ContainerId::random(),
-        },
-        info_bytes: info.encode_to_vec(),
-        info,
-        checkpoint: Checkpoint::Yes,
-        task_killing: TaskKilling::Omitted,
-        owner: None,
-        tap: None,
+    let identity = Identity {
+        agent_id: scope.parse()?,
+        framework_id: "bench".parse()?,
+        executor_id: task_id.parse()?,
+        task_id: task_id.parse()?,
+        container_id: ContainerId::random(),
     };
+    let order = TaskOrder::new(identity, info, TaskKilling::Omitted);
     let container_id = order.identity.container_id;
     let mut task = supervisor.launch(supervisor.prepare(order)?)?;
     tokio::time::timeout(PATIENCE, running(&mut task)).await.context("no TASK_RUNNING")??;
     let took = began.elapsed();
     let settled = supervisor.containerizer().wait(container_id);
     let remove = async move {
-        task.kills
-            .send(KillRequest { grace: Some(Duration::ZERO) })
-            .await
-            .context("the task takes no kill")?;
+        task.kills.send(KillRequest::new(Some(Duration::ZERO))).await.context("the task takes no kill")?;
         let end = async {
             while task.updates.recv().await.is_some() {}
             if let Some(mut settled) = settled {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use integration::bench::report::Report;
-use integration::bench::{Network, Side, baseline, fetch, launch, ours};
+use integration::bench::{Network, Side, baseline, executor, fetch, launch, ours};
 use integration::{TestEngine, TestScope};
 
 /// Measures side by side with the bare Engine API on the same engine.
@@ -24,6 +24,24 @@ enum What {
     Launch(LaunchArgs),
     /// Downloads of a large file from this host, by mesos-fetcher and by curl.
     Fetch(FetchArgs),
+    /// The memory and the threads of mesos-docker-executor under a stock agent.
+    Executor(ExecutorArgs),
+}
+
+#[derive(Debug, Args)]
+struct ExecutorArgs {
+    /// The program; the one beside this one where none is named.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// How long the processes of each kind of task are watched, in seconds.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    watch: u16,
+    /// Fails if the memory or the threads are over their budget.
+    #[arg(long)]
+    strict: bool,
+    /// Writes the results as JSON to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +89,7 @@ fn main() -> Result<ExitCode> {
     match what {
         What::Launch(arguments) => runtime.block_on(run_launch(&arguments)),
         What::Fetch(arguments) => runtime.block_on(run_fetch(&arguments)),
+        What::Executor(arguments) => runtime.block_on(run_executor(&arguments)),
     }
 }
 
@@ -86,6 +105,26 @@ async fn run_fetch(arguments: &FetchArgs) -> Result<ExitCode> {
     };
     // It has nothing but what was just made.
     let _ = std::fs::remove_dir_all(&directory);
+    let measured = measured?;
+    print!("{}", measured.table());
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, format!("{:#}\n", measured.json()))
+            .with_context(|| format!("write {}", path.display()))?;
+        println!("written to {}", path.display());
+    }
+    let failed = arguments.strict && !measured.within_budget();
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn run_executor(arguments: &ExecutorArgs) -> Result<ExitCode> {
+    let beside = || Ok(std::env::current_exe()?.with_file_name("mesos-docker-executor"));
+    let program = arguments.program.clone().map_or_else(beside, anyhow::Ok)?;
+    let scope = TestScope::new(&TestEngine::find()?).await?;
+    let watch = std::time::Duration::from_secs(arguments.watch.into());
+    let measured = tokio::select! {
+        measured = executor::run(&scope, &program, watch) => measured,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
     let measured = measured?;
     print!("{}", measured.table());
     if let Some(path) = &arguments.json {

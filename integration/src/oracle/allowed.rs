@@ -34,7 +34,7 @@ pub struct Allowed {
 }
 
 /// All of them, in the order in which they are taken out.
-pub const ALLOWED: [Allowed; 9] = [
+pub const ALLOWED: [Allowed; 10] = [
     Allowed {
         name: "labels",
         reason: "our labels tell whose the container is; stock keeps that in its name only",
@@ -74,6 +74,12 @@ pub const ALLOWED: [Allowed; 9] = [
         reason: "engines below API 1.44 refuse several networks in a create, where stock's task fails; we connect all but \
                  the first before the start",
         take_out: networks,
+    },
+    Allowed {
+        name: "health check",
+        reason: "the image's own HEALTHCHECK is off in a task that does not ask for one; stock runs it and looks at it \
+                 nowhere",
+        take_out: health_check,
     },
     Allowed {
         name: "defaults",
@@ -240,6 +246,15 @@ fn networks(_: &mut Value, ours: &mut Value, _: &Context) -> bool {
     true
 }
 
+fn health_check(client: &mut Value, ours: &mut Value, _: &Context) -> bool {
+    let is_off = ours.pointer("/Healthcheck") == Some(&json!({ "Test": ["NONE"] }));
+    let is_meant = is_off && client.pointer("/Healthcheck").is_none();
+    if is_meant {
+        remove(ours, "/Healthcheck");
+    }
+    is_meant
+}
+
 fn last_of_each_variable(body: &mut Value) {
     let Some(list) = body.pointer_mut("/Env").and_then(Value::as_array_mut) else { return };
     let name = |entry: &Value| {
@@ -354,6 +369,12 @@ mod tests {
     #[case::another_order_of_devices(
         json!({ "HostConfig": { "Dns": ["1", "2"] } }), json!({ "HostConfig": { "Dns": ["2", "1"] } })
     )]
+    #[case::a_health_check_that_is_lost(
+        json!({ "Healthcheck": { "Test": ["CMD-SHELL", "x"] } }), json!({ "Healthcheck": { "Test": ["NONE"] } })
+    )]
+    #[case::a_health_check_that_stays_on(
+        json!({ "Healthcheck": { "Test": ["NONE"] } }), json!({})
+    )]
     #[case::no_swappiness(
         json!({ "HostConfig": { "MemorySwappiness": 0 } }), json!({ "HostConfig": {} })
     )]
@@ -367,7 +388,7 @@ mod tests {
         let client = json!({ "HostConfig": {
             "Binds": ["/s:/mnt", "/s/a:/v:ro"], "RestartPolicy": { "Name": "no" }, "NanoCpus": 1, "CpuQuota": 1,
         } });
-        let ours = json!({ "Labels": { "org.apache.mesos.x": "y" }, "HostConfig": {
+        let ours = json!({ "Labels": { "org.apache.mesos.x": "y" }, "Healthcheck": { "Test": ["NONE"] }, "HostConfig": {
             "LogConfig": local("1048576"),
             "NanoCpus": 1,
             "Mounts": [

@@ -81,6 +81,7 @@ pub fn request(task: &v1::TaskInfo, agent: &Agent, owner: &Owner, api: &str) -> 
         task: &spec,
         labels: &labels,
         sandbox: Path::new(&agent.sandbox),
+        name: None,
         overlay: &[],
         settings: &settings,
         engine: &engine,

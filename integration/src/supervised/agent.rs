@@ -10,14 +10,15 @@ use docker_containerizer::names::container_name;
 use docker_containerizer::policy::Policy;
 use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
 use docker_containerizer::{
-    Checkpoint, Containerizer, CredentialSources, FetchedCredentials, Identity, ProxyVariables, PullSettings,
+    Containerizer, CredentialSources, FetchedCredentials, Identity, ProxyVariables, PullSettings,
     RemovalDelay, Settings,
 };
 use docker_engine::{Deadlines, Engine, EngineOptions, ExtraHeaders};
-use mesos_proto::Message as _;
 use mesos_types::{ContainerId, ProcessUser, Reading, Strictness};
 use sandbox::RotationPolicy;
-use task_supervisor::{RunLayout, Supervisor, SupervisorSettings, TaskKilling, TaskOrder, owner_of};
+use task_supervisor::{
+    Adoption, RunLayout, Supervisor, SupervisorSettings, TaskKilling, TaskOrder, owner_of,
+};
 use tokio::time::timeout;
 
 use super::{PATIENCE, Task, Watched};
@@ -159,15 +160,7 @@ impl Supervised {
             container_id: ContainerId::random(),
         };
         let owner = task.owner().map(owner_of).transpose()?;
-        Ok(TaskOrder {
-            identity,
-            info_bytes: info.encode_to_vec(),
-            info,
-            checkpoint: Checkpoint::Yes,
-            task_killing: self.options.task_killing,
-            owner,
-            tap: None,
-        })
+        Ok(TaskOrder { owner, ..TaskOrder::new(identity, info, self.options.task_killing) })
     }
 
     /// Launches a task.
@@ -199,9 +192,20 @@ impl Supervised {
     /// It cannot be taken over.
     pub async fn adopt(&self, identity: &Identity) -> Result<Watched> {
         let layout = RunLayout::of(&self.work_dir, identity);
-        let handle = self.supervisor.adopt(layout, self.options.task_killing, None).await?;
+        let handle = self.supervisor.adopt(layout, Adoption::new(self.options.task_killing)).await?;
         let name = container_name(&identity.agent_id, identity.container_id);
         Ok(Watched::new(handle, identity.container_id, name))
+    }
+
+    /// Takes over a run where it lives, as a host does that knows what its framework has heard.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be taken over.
+    pub async fn adopt_with(&self, layout: RunLayout, adoption: Adoption) -> Result<Watched> {
+        let record = task_supervisor::RecordStore::new(layout.state()).read()?;
+        let handle = self.supervisor.adopt(layout, adoption).await?;
+        Ok(Watched::new(handle, record.identity().container_id, record.container_name))
     }
 
     /// Returns the sentence with which a task is refused.
@@ -271,6 +275,8 @@ async fn supervisor(engine: &TestEngine, work_dir: &Path, options: &Options) -> 
             reading: Reading { strictness: Strictness::Lenient, user: options.user },
             removal: options.removal,
             host_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            masked: task_supervisor::MaskedVariables::default(),
+            checks: task_supervisor::CheckSettings::default(),
         },
     ))
 }

@@ -96,6 +96,23 @@ impl Watched {
         self.expect(TaskState::TaskKilling).await
     }
 
+    /// Waits for the next status, whatever it says.
+    ///
+    /// # Errors
+    ///
+    /// None comes in time.
+    pub async fn next_status(&mut self) -> Result<TaskStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.next(deadline, "a status").await? {
+                Update::Status(status) | Update::Running(status, _) | Update::Terminal(status, _, _) => {
+                    return Ok(*status);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Waits for TASK_RUNNING; TASK_STARTING may come before it.
     ///
     /// # Errors
@@ -224,7 +241,7 @@ impl Watched {
     }
 
     async fn send_kill(&self, grace: Option<Duration>) -> Result<()> {
-        self.handle.kills.send(KillRequest { grace }).await.context("the task takes no kill")
+        self.handle.kills.send(KillRequest::new(grace)).await.context("the task takes no kill")
     }
 
     async fn expect(&mut self, state: TaskState) -> Result<TaskStatus> {

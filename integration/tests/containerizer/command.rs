@@ -147,7 +147,7 @@ async fn an_exit_code_is_the_tasks_own() -> Result<()> {
     let end = task.terminal().await?;
     assert_eq!(end.outcome.state, TaskState::TaskFailed);
     assert_eq!(end.outcome.exit_code, 3);
-    assert_eq!(end.status.message(), "Container exited with status 3");
+    assert_eq!(end.status.message(), "Container exited with status 3; stderr: why");
     assert_eq!(end.termination.ending, Ending::Exited(Exit::Code(3)));
     assert!(end.termination.last_errors.contains("why"), "{:?}", end.termination.last_errors);
     agent.end().await

@@ -257,3 +257,37 @@ async fn a_kill_that_hangs_in_the_engine_is_done_past_it() -> Result<()> {
     proxy.remove(hang);
     agent.end().await
 }
+
+/// The engine takes SIGKILL and nothing happens: the process is killed past it at the second try.
+#[tokio::test]
+async fn a_kill_that_the_engine_takes_without_effect_is_done_past_it() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let (proxy, agent) = arrange(&engine, Deadlines::default()).await?;
+    let mut task = agent.launch(&Task::shell("sleep 1000"))?;
+    task.running().await?;
+    let lie = proxy.add(Rule::new("POST", "/containers/*/kill", Fault::Replace(204, String::new())));
+    task.kill_within(Duration::ZERO).await?;
+    let end = task.terminal_within(PROMPT).await?;
+    assert_eq!((end.outcome.state, end.outcome.exit_code), (TaskState::TaskKilled, 137));
+    assert!(proxy.hits(lie) >= 2, "it was killed past the engine at once");
+    proxy.remove(lie);
+    agent.end().await
+}
+
+/// The engine tells an end that did not happen: none is told before the process is gone.
+#[tokio::test]
+async fn no_end_is_told_while_the_process_lives() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let (proxy, agent) = arrange(&engine, Deadlines::default()).await?;
+    let lie = r#"{"StatusCode":7}"#.to_owned();
+    proxy.add(Rule::new("POST", "/containers/*/wait", Fault::Replace(200, lie)));
+    let mut task = agent.launch(&Task::shell("sleep 1000"))?;
+    let pid = task.running().await?.running.pid;
+    let stat = format!("/proc/{}/stat", pid.unwrap_or_default());
+    let end = task.terminal_within(PROMPT).await?;
+    // One that has ended and was not waited for yet is a zombie.
+    let lives = std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(!lives, "{:?} while the process lives", end.outcome);
+    assert_eq!(end.outcome.state, TaskState::TaskFailed);
+    agent.end().await
+}

@@ -112,6 +112,57 @@ async fn a_second_kill_may_shorten_the_first_ones_grace() -> Result<()> {
     agent.end().await
 }
 
+/// Marathon repeats its kills more often than some graces end: each repetition must not begin the grace anew.
+#[tokio::test]
+async fn a_kill_that_is_repeated_for_ever_ends_with_its_first_grace() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let agent = Supervised::new(&engine).await?;
+    let grace = Duration::from_secs(2);
+    let mut task = agent.launch(&Task::shell(STUBBORN).grace(grace))?;
+    task.running().await?;
+    task.says("ready").await?;
+    let began = Instant::now();
+    let end = loop {
+        // A task that has just ended takes no kill.
+        let _ = task.kill().await;
+        match tokio::time::timeout(grace / 8, task.terminal()).await {
+            Ok(end) => break end?,
+            Err(_) => ensure!(began.elapsed() < PROMPT, "{:?}", task.states()),
+        }
+    };
+    assert!(began.elapsed() >= grace, "SIGKILL came {:?} after the kill", began.elapsed());
+    assert_eq!(end.termination.ending, Ending::Exited(Exit::Code(137)));
+    assert_eq!(task.states(), states("STARTING RUNNING KILLING KILLED"));
+    agent.end().await
+}
+
+/// As in stock, a later kill with a longer grace counts as well.
+#[tokio::test]
+async fn a_second_kill_may_lengthen_the_first_ones_grace() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let agent = Supervised::new(&engine).await?;
+    let line =
+        "trap 'echo term' TERM; echo ready; until [ -e $MESOS_SANDBOX/end ]; do sleep 0.05; done; exit 4";
+    let mut task = agent.launch(&Task::shell(line))?;
+    task.running().await?;
+    task.says("ready").await?;
+    let short = Duration::from_secs(2);
+    task.kill_within(short).await?;
+    task.says("term").await?;
+    task.kill_within(Duration::from_secs(600)).await?;
+    let over = Instant::now() + short + Duration::from_secs(1);
+    integration::eventually("the end of the first grace", PROMPT, async || {
+        Ok((Instant::now() > over).then_some(()))
+    })
+    .await?;
+    std::fs::write(task.sandbox().join("end"), "")?;
+    let end = task.terminal_within(PROMPT).await?;
+    assert_eq!(end.termination.ending, Ending::Exited(Exit::Code(4)));
+    // One stop signal is enough, however often the grace changes.
+    assert_eq!(task.stdout()?, "ready\nterm\n");
+    agent.end().await
+}
+
 /// Peer: DockerContainerizerTest.ROOT_DOCKER_NoTransitionFromKillingToFinished.
 #[tokio::test]
 async fn a_killed_task_that_exits_with_0_is_killed_not_finished() -> Result<()> {

@@ -30,13 +30,14 @@ async fn run_in(
     let sandbox = paths.sandbox.clone();
     let spec = TaskSpec::from_task_info(task.info(), Strictness::Lenient)?;
     let containerizer = agent.containerizer();
-    let request = containerizer.plan(&spec, &labels, &paths.sandbox, &[])?;
+    let request = containerizer.plan(&spec, &labels, &paths.sandbox, &[], None)?;
     let mut handle = containerizer.launch(LaunchOrder {
         labels,
         task: spec,
         request,
         paths,
         owner: None,
+        output: docker_containerizer::logs::OutputTarget::Sandbox,
         tap: None,
         progress: None,
         removal: RemovalDelay::After(Duration::ZERO),

@@ -11,7 +11,7 @@ use mesos_proto::v1::TaskState;
 
 use crate::launch::states;
 
-/// The engine tells the exit code before it forgets the container, so a removal looks like a kill.
+/// The engine tells the exit code before it forgets the container, so that the code alone looks like a kill.
 #[tokio::test]
 async fn a_container_that_somebody_removed_has_failed() -> Result<()> {
     let engine = require_engine!(Ok(()));
@@ -25,6 +25,7 @@ async fn a_container_that_somebody_removed_has_failed() -> Result<()> {
     let ending = end.termination.ending;
     let told = [Exit::Code(137), Exit::Unknown(Unknown::RemovedOutside)].map(Ending::Exited);
     assert!(told.contains(&ending), "{ending:?}");
+    assert!(end.status.message().contains("removed from outside"), "{}", end.status.message());
     assert_eq!(task.states(), states("STARTING RUNNING FAILED"));
     agent.end().await
 }

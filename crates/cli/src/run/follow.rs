@@ -134,7 +134,7 @@ pub(crate) async fn follow(
         ending.get_or_insert(signal);
         for task in &tasks {
             // A task that has ended takes no kill; one with kills enough needs no more.
-            let _ = task.kills.try_send(KillRequest { grace });
+            let _ = task.kills.try_send(KillRequest::new(grace));
         }
     }
     drop(printer);
@@ -207,7 +207,7 @@ fn kill_asked(tasks: &mut [Task], asked: Asked) {
         tasks.iter_mut().find(|task| task.container_id == asked.container_id && task.exit_code.is_none());
     match found {
         Some(task) => {
-            let _ = task.kills.try_send(KillRequest { grace: asked.grace });
+            let _ = task.kills.try_send(KillRequest::new(asked.grace));
             task.asked.push(asked.reply);
         }
         None => drop(asked.reply.send(Reply::Unknown)),

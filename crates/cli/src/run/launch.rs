@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use docker_containerizer::Checkpoint;
 use docker_containerizer::logs::LogChunk;
-use mesos_proto::{Message, v1};
+use mesos_proto::v1;
 use mesos_types::FrameworkId;
 use sandbox::Owner;
 use task_supervisor::{KillRequest, Prepared, Supervisor, TaskKilling, TaskOrder};
@@ -83,7 +82,7 @@ fn launch(supervisor: &Supervisor, show: &Show, ready: Vec<Ready>) -> (Vec<Follo
             Err(error) => {
                 for task in &followed {
                     // The queue of a task that was just launched has room.
-                    let _ = task.handle.kills.try_send(KillRequest { grace: Some(Duration::ZERO) });
+                    let _ = task.handle.kills.try_send(KillRequest::new(Some(Duration::ZERO)));
                 }
                 return (followed, Some(Failure::of(format!("the task {name} cannot be launched"), &error)));
             }
@@ -99,13 +98,9 @@ fn order(
 ) -> Result<(TaskOrder, mpsc::Receiver<LogChunk>), Failure> {
     let (tap, output) = mpsc::channel(OUTPUT);
     let order = TaskOrder {
-        identity: check::identity(&info, framework_id)?,
-        info_bytes: info.encode_to_vec(),
-        info,
-        checkpoint: Checkpoint::Yes,
-        task_killing: TaskKilling::Sent,
         owner,
         tap: Some(tap),
+        ..TaskOrder::new(check::identity(&info, framework_id)?, info, TaskKilling::Sent)
     };
     Ok((order, output))
 }

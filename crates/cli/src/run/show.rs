@@ -78,8 +78,9 @@ impl Show {
                 Form::Json => print_line(&json::pull(task, news)),
                 Form::Text => self.waits.pulls(at, task, news),
             },
+            Update::Note(line) => self.note(&format!("{task}: {line}")),
             Update::Warning(warning) => self.note(&format!("{task}: the engine warns: {warning}")),
-            Update::Status(status) => self.status(at, task, status, ""),
+            Update::Status(status) => self.status(at, task, status, &checked(status)),
             Update::Running(status, running) => self.status(at, task, status, &place(running)),
             Update::Terminal(status, _, termination) => {
                 self.flush(at);
@@ -191,6 +192,36 @@ fn place(running: &Running) -> String {
     text
 }
 
+/// What a check says, where the status is told for that: `healthy`, `not healthy`, or the result of the task's check.
+fn checked(status: &v1::TaskStatus) -> String {
+    use v1::task_status::Reason;
+
+    match (status.reason, status.healthy) {
+        (Some(_), Some(true)) if status.reason() == Reason::TaskHealthCheckStatusUpdated => " healthy".into(),
+        (Some(_), Some(false)) if status.reason() == Reason::TaskHealthCheckStatusUpdated => {
+            " not healthy".into()
+        }
+        (Some(_), _) if status.reason() == Reason::TaskCheckStatusUpdated => {
+            format!(" check: {}", status.check_status.as_ref().map_or_else(String::new, result))
+        }
+        _ => String::new(),
+    }
+}
+
+/// The result of a check.
+fn result(check: &v1::CheckStatusInfo) -> String {
+    let command = check.command.as_ref().and_then(|command| command.exit_code);
+    let http = check.http.as_ref().and_then(|http| http.status_code);
+    let tcp = check.tcp.as_ref().and_then(|tcp| tcp.succeeded);
+    match (command, http, tcp) {
+        (Some(code), _, _) => format!("the command ended with {code}"),
+        (_, Some(code), _) => format!("HTTP status {code}"),
+        (_, _, Some(true)) => "the connection is accepted".into(),
+        (_, _, Some(false)) => "the connection is refused".into(),
+        (None, None, None) => "no result".into(),
+    }
+}
+
 fn prefixed(at: usize, lines: &[u8]) -> Vec<u8> {
     let prefix = format!("[{}] ", at + 1);
     let mut text = Vec::with_capacity(lines.len() + prefix.len());
@@ -247,6 +278,28 @@ mod tests {
     }
 
     #[rstest::rstest]
+    #[case(v1::CheckStatusInfo { command: Some(v1::check_status_info::Command { exit_code: Some(2) }), ..Default::default() }, " check: the command ended with 2")]
+    #[case(v1::CheckStatusInfo { http: Some(v1::check_status_info::Http { status_code: Some(503) }), ..Default::default() }, " check: HTTP status 503")]
+    #[case(v1::CheckStatusInfo { tcp: Some(v1::check_status_info::Tcp { succeeded: Some(true) }), ..Default::default() }, " check: the connection is accepted")]
+    #[case(v1::CheckStatusInfo { tcp: Some(v1::check_status_info::Tcp { succeeded: None }), ..Default::default() }, " check: no result")]
+    fn the_result_of_a_check_is_told(#[case] check: v1::CheckStatusInfo, #[case] expected: &str) {
+        let mut status = v1::TaskStatus { check_status: Some(check), ..Default::default() };
+        assert_eq!(checked(&status), "");
+        status.set_reason(v1::task_status::Reason::TaskCheckStatusUpdated);
+        assert_eq!(checked(&status), expected);
+    }
+
+    #[test]
+    fn a_task_turns_healthy_and_not_healthy() {
+        let mut status = v1::TaskStatus { healthy: Some(true), ..Default::default() };
+        assert_eq!(checked(&status), "");
+        status.set_reason(v1::task_status::Reason::TaskHealthCheckStatusUpdated);
+        assert_eq!(checked(&status), " healthy");
+        status.healthy = Some(false);
+        assert_eq!(checked(&status), " not healthy");
+    }
+
+    #[rstest::rstest]
     #[case(Ending::LaunchFailed(Failure::new("pull", "no such image")), None, None)]
     #[case(Ending::LaunchFailed(Failure::new("create", "conflict").exit_code(125)), None, None)]
     #[case(Ending::Exited(Exit::Code(137)), Some(Limitation::Memory(Some(Megabytes(32)))), Some("mem"))]
@@ -261,6 +314,7 @@ mod tests {
             killed: None,
             limitation,
             engine_error: None,
+            engine: docker_containerizer::EngineSeen::Throughout,
             last_errors: String::new(),
             logs: LogsEnd::Complete,
         };

@@ -32,6 +32,17 @@ impl Launcher<'_> {
         task: TaskPolicy,
         listener: &mut PullListener<'_>,
     ) -> Result<ImageDetails, Failure> {
+        let since = Instant::now();
+        let details = self.find_image(task, listener).await?;
+        self.pulls.record_image_time(since.elapsed());
+        Ok(details)
+    }
+
+    async fn find_image(
+        &self,
+        task: TaskPolicy,
+        listener: &mut PullListener<'_>,
+    ) -> Result<ImageDetails, Failure> {
         let image = &self.request.image;
         let mut plan = self.pulls.settings().policy.plan(task);
         if image.pull_target().is_none() {

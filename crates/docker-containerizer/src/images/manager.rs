@@ -39,6 +39,7 @@ use super::retry::Attempts;
 use super::settings::PullSettings;
 use super::table::{Joined, Signal, Table};
 use super::tally::PullTotals;
+use super::times::ImageTimes;
 
 /// How often a waiter looks at a pull that tells nothing new, and a silent pull is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -72,6 +73,7 @@ struct Inner {
     tasks: TaskTracker,
     attempting: Box<Attempting>,
     table: Mutex<Table>,
+    times: Mutex<ImageTimes>,
 }
 
 /// How one attempt ended.
@@ -149,7 +151,8 @@ impl PullManager {
         attempting: impl Fn(&PullKey, &ImageRef, Tap) -> Attempt + Send + Sync + 'static,
     ) -> Self {
         let table = Mutex::new(Table::new(settings));
-        Self { inner: Arc::new(Inner { settings, tasks, attempting: Box::new(attempting), table }) }
+        let times = Mutex::default();
+        Self { inner: Arc::new(Inner { settings, tasks, attempting: Box::new(attempting), table, times }) }
     }
 
     /// What the flags say.
@@ -160,6 +163,17 @@ impl PullManager {
     /// What happened so far.
     pub(crate) fn counters(&self) -> PullCounters {
         self.inner.table().counters()
+    }
+
+    /// How long launches took to have their image.
+    pub(crate) fn image_times(&self) -> ImageTimes {
+        self.inner.times.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds the time of a launch that has its image now.
+    pub(crate) fn record_image_time(&self, took: Duration) {
+        let mut times = self.inner.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.record(Instant::now(), took);
     }
 
     /// Waits for a pull of `image`, joining one that is under way; `told` hears of it at least once a second. A waiter

@@ -15,7 +15,7 @@
 //! | `negative` | refusals of a moment ago |
 //! | `flow` | whose layers come, and whose only wait in the engine, pure |
 //! | `tally`, `news`, `listener` | how far a pull is, and who is told |
-//! | `counters`, `settings` | numbers for metrics, values of flags |
+//! | `counters`, `times`, `settings` | numbers for metrics, values of flags |
 //! | `identity` | which image it was that ran |
 
 mod acquire;
@@ -36,6 +36,7 @@ mod sentences;
 mod settings;
 mod table;
 mod tally;
+mod times;
 
 pub use counters::PullCounters;
 pub use failure::{PullClass, PullError};
@@ -46,6 +47,7 @@ pub use policy::PullPolicy;
 pub use retry::{Backoff, RetrySettings};
 pub use settings::PullSettings;
 pub use tally::PullTotals;
+pub use times::ImageTimes;
 
 pub(crate) use listener::PullListener;
 pub(crate) use manager::PullManager;

@@ -3,11 +3,14 @@
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use sandbox::{LogFile, Owner, ResumeOutcome, RotateOutcome, RotationPolicy, Sandbox, SandboxError};
+use sandbox::{
+    LogFile, LogPosition, Owner, ResumeOutcome, RotateOutcome, RotationPolicy, Sandbox, SandboxError,
+};
 use tokio::sync::mpsc;
 
 use super::cursor::{CursorStore, Cursors};
 use super::matcher::{Marks, StreamName};
+use super::recent::Recent;
 
 /// How the sandbox's log files are kept (`--docker_log_max_size`, `--docker_log_max_files`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +21,19 @@ pub struct LogSettings {
 
 /// Where a copy of the output goes besides the files: a bounded channel; a receiver that is gone is forgotten.
 pub type LogTap = mpsc::Sender<LogChunk>;
+
+/// Where the output of a container goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OutputTarget {
+    /// Into the files `stdout` and `stderr` of the sandbox, and to the tap.
+    #[default]
+    Sandbox,
+    /// As [`OutputTarget::Sandbox`], behind what is in the files: an agent that is not ours has made them.
+    SandboxGoesOn,
+    /// To the tap alone, for a host that has its own place for it. What is told of ours meanwhile goes there too, as long
+    /// as there is room.
+    Tap,
+}
 
 /// A piece of output, in the order in which it reached the files.
 #[derive(Debug, Clone)]
@@ -39,11 +55,30 @@ pub(crate) struct Piece {
 /// The open files of a run with their cursors.
 #[derive(Debug)]
 pub(crate) struct LogFiles {
-    stdout: LogFile,
-    stderr: LogFile,
+    target: Target,
     cursors: Cursors,
     store: CursorStore,
     rotates: bool,
+    /// The end of the container's standard error, as far as this process has seen it.
+    recent: Recent,
+    /// Whether an earlier process has read the beginning.
+    is_resumed: bool,
+}
+
+/// Where pieces are put.
+#[derive(Debug)]
+enum Target {
+    /// Into the files.
+    Files(Box<Files>),
+    /// Nowhere: the tap has them. Holds the tap for what is ours.
+    Tap(Option<LogTap>),
+}
+
+/// The open files.
+#[derive(Debug)]
+struct Files {
+    stdout: LogFile,
+    stderr: LogFile,
 }
 
 impl LogFiles {
@@ -56,9 +91,50 @@ impl LogFiles {
     ) -> Result<Self, SandboxError> {
         let stdout = LogFile::create(sandbox, "stdout", owner, settings.rotation)?;
         let stderr = LogFile::create(sandbox, "stderr", owner, settings.rotation)?;
+        Self::begin(stdout, stderr, settings, store)
+    }
+
+    /// Opens both files of a new run, in which others have written before.
+    pub(crate) fn go_on(
+        sandbox: &Sandbox,
+        owner: Option<Owner>,
+        settings: LogSettings,
+        store: CursorStore,
+    ) -> Result<Self, SandboxError> {
+        let stdout = LogFile::go_on(sandbox, "stdout", owner, settings.rotation)?;
+        let stderr = LogFile::go_on(sandbox, "stderr", owner, settings.rotation)?;
+        Self::begin(stdout, stderr, settings, store)
+    }
+
+    fn begin(
+        stdout: LogFile,
+        stderr: LogFile,
+        settings: LogSettings,
+        store: CursorStore,
+    ) -> Result<Self, SandboxError> {
         let cursors = Cursors::fresh(stdout.position(), stderr.position());
         store.store(&cursors)?;
-        Ok(Self { stdout, stderr, cursors, store, rotates: settings.rotation.max_size.is_some() })
+        Ok(Self {
+            target: Target::Files(Box::new(Files { stdout, stderr })),
+            cursors,
+            store,
+            rotates: settings.rotation.max_size.is_some(),
+            recent: Recent::default(),
+            is_resumed: false,
+        })
+    }
+
+    /// No files: the tap has everything.
+    pub(crate) fn tapped(tap: Option<LogTap>, store: CursorStore) -> Self {
+        let nowhere = LogPosition { offset: 0, inode: 0, device: 0 };
+        Self {
+            target: Target::Tap(tap),
+            cursors: Cursors::fresh(nowhere, nowhere),
+            store,
+            rotates: false,
+            recent: Recent::default(),
+            is_resumed: false,
+        }
     }
 
     /// Opens both files of an adopted run where its cursors are. Answers a line for everything worth one.
@@ -76,8 +152,15 @@ impl LogFiles {
         let stderr = LogFile::resume(sandbox, "stderr", &cursors.stderr, owner, settings.rotation)?;
         let remarks =
             [("stdout", stdout.outcome), ("stderr", stderr.outcome)].into_iter().filter_map(remark).collect();
-        let rotates = settings.rotation.max_size.is_some();
-        Ok((Self { stdout: stdout.file, stderr: stderr.file, cursors, store, rotates }, remarks))
+        let files = Self {
+            target: Target::Files(Box::new(Files { stdout: stdout.file, stderr: stderr.file })),
+            cursors,
+            store,
+            rotates: settings.rotation.max_size.is_some(),
+            recent: Recent::default(),
+            is_resumed: true,
+        };
+        Ok((files, remarks))
     }
 
     pub(crate) fn cursors(&self) -> &Cursors {
@@ -87,12 +170,22 @@ impl LogFiles {
     /// Appends pieces in their order. After an error the pieces that are in the files are told by the cursors, so the
     /// same read can be made again from there.
     pub(crate) fn append(&mut self, pieces: &[Piece]) -> Result<(), SandboxError> {
+        self.put(pieces)?;
+        for piece in pieces.iter().filter(|piece| piece.chunk.stream == StreamName::Stderr) {
+            self.recent.push(&piece.chunk.bytes);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, pieces: &[Piece]) -> Result<(), SandboxError> {
         if self.rotates {
             return pieces.iter().try_for_each(|piece| self.append_and_rotate(piece));
         }
         for run in pieces.chunk_by(|a, b| a.chunk.stream == b.chunk.stream) {
             let mut slices: Vec<_> = run.iter().map(|piece| IoSlice::new(&piece.chunk.bytes)).collect();
-            self.file(run[0].chunk.stream).append_vectored(&mut slices)?;
+            if let Some(file) = self.target.file(run[0].chunk.stream) {
+                file.append_vectored(&mut slices)?;
+            }
             self.advance(run.iter().rev().find_map(|piece| piece.marks));
         }
         Ok(())
@@ -100,23 +193,25 @@ impl LogFiles {
 
     /// Appends what a program of ours printed before the container starts.
     pub(crate) fn print(&mut self, stream: StreamName, bytes: &[u8]) -> Result<(), SandboxError> {
-        self.append(&[Piece {
-            chunk: LogChunk { stream, bytes: Bytes::copy_from_slice(bytes) },
-            marks: None,
-        }])
+        let chunk = LogChunk { stream, bytes: Bytes::copy_from_slice(bytes) };
+        if let Target::Tap(tap) = &self.target {
+            tell(tap.as_ref(), chunk);
+            return Ok(());
+        }
+        self.put(&[Piece { chunk, marks: None }])
     }
 
     /// Appends a line of ours, in both files, in the order of the output.
     pub(crate) fn remark(&mut self, line: &str) -> Result<(), SandboxError> {
-        append_line(&mut self.stdout, line)?;
-        append_line(&mut self.stderr, line)?;
+        self.line(StreamName::Stdout, line)?;
+        self.line(StreamName::Stderr, line)?;
         self.advance(None);
         Ok(())
     }
 
     /// Appends a line of ours to standard error, where the task's owner looks.
     pub(crate) fn note(&mut self, line: &str) -> Result<(), SandboxError> {
-        append_line(&mut self.stderr, line)?;
+        self.line(StreamName::Stderr, line)?;
         self.advance(None);
         self.persist()
     }
@@ -132,20 +227,26 @@ impl LogFiles {
         self.persist()
     }
 
-    /// The last lines of standard error, for the message of a failed task.
+    /// The last lines of standard error, for the message of a failed task. What an earlier process read is looked for in
+    /// the file.
     pub(crate) fn last_error_lines(&self, max_bytes: usize, max_lines: usize) -> String {
-        sandbox::last_lines(self.stderr.file(), max_bytes, max_lines).unwrap_or_default()
+        match &self.target {
+            Target::Files(files) if self.is_resumed && self.recent.is_empty() => {
+                sandbox::last_lines(files.stderr.file(), max_bytes, max_lines).unwrap_or_default()
+            }
+            Target::Files(_) | Target::Tap(_) => self.recent.last_lines(max_lines),
+        }
     }
 
     fn append_and_rotate(&mut self, piece: &Piece) -> Result<(), SandboxError> {
-        let file = self.file(piece.chunk.stream);
+        let Some(file) = self.target.file(piece.chunk.stream) else { return Ok(()) };
         file.append(&piece.chunk.bytes)?;
         let due = file.wants_rotation();
         self.advance(piece.marks);
         if due {
             // The cursor must be at the old file's end when the file gets its new name.
             self.persist()?;
-            let file = self.file(piece.chunk.stream);
+            let Some(file) = self.target.file(piece.chunk.stream) else { return Ok(()) };
             if let RotateOutcome::Replaced { found } = file.rotate()? {
                 tracing::warn!(path = %file.path().display(), ?found, "a log file was replaced from inside the task");
                 append_line(
@@ -159,19 +260,40 @@ impl LogFiles {
         Ok(())
     }
 
-    fn file(&mut self, stream: StreamName) -> &mut LogFile {
-        match stream {
-            StreamName::Stdout => &mut self.stdout,
-            StreamName::Stderr => &mut self.stderr,
+    /// Appends a line of ours, on a line of its own.
+    fn line(&mut self, stream: StreamName, line: &str) -> Result<(), SandboxError> {
+        if let Target::Tap(tap) = &self.target {
+            let bytes = format!("[mesos-agent] {line}\n").into();
+            tell(tap.as_ref(), LogChunk { stream, bytes });
         }
+        self.target.file(stream).map_or(Ok(()), |file| append_line(file, line))
     }
 
     fn advance(&mut self, marks: Option<Marks>) {
         if let Some(marks) = marks {
             self.cursors.marks = marks;
         }
-        self.cursors.stdout = self.stdout.position();
-        self.cursors.stderr = self.stderr.position();
+        if let Target::Files(files) = &self.target {
+            self.cursors.stdout = files.stdout.position();
+            self.cursors.stderr = files.stderr.position();
+        }
+    }
+}
+
+impl Target {
+    fn file(&mut self, stream: StreamName) -> Option<&mut LogFile> {
+        match (self, stream) {
+            (Self::Files(files), StreamName::Stdout) => Some(&mut files.stdout),
+            (Self::Files(files), StreamName::Stderr) => Some(&mut files.stderr),
+            (Self::Tap(_), _) => None,
+        }
+    }
+}
+
+/// Hands on what is ours, where there is room for it.
+fn tell(tap: Option<&LogTap>, chunk: LogChunk) {
+    if tap.is_some_and(|tap| tap.try_send(chunk).is_err()) {
+        tracing::debug!("a line of ours was not taken");
     }
 }
 
@@ -190,6 +312,49 @@ fn remark((name, outcome): (&str, ResumeOutcome)) -> Option<String> {
         }
         ResumeOutcome::Replaced { found } => {
             Some(format!("{name} was replaced by something else ({found:?})"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(stream: StreamName, text: &'static str) -> Piece {
+        Piece { chunk: LogChunk { stream, bytes: Bytes::from_static(text.as_bytes()) }, marks: None }
+    }
+
+    /// A host with its own place for the output gets what is ours by the tap, and nothing is written.
+    #[test]
+    fn without_files_the_tap_has_what_is_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tap, mut told) = mpsc::channel(8);
+        let mut files = LogFiles::tapped(Some(tap), CursorStore::new(dir.path()));
+        files.note("a note").unwrap();
+        files.print(StreamName::Stdout, b"fetched\n").unwrap();
+        // The follower hands the container's own output to the tap.
+        files.append(&[piece(StreamName::Stderr, "why\n"), piece(StreamName::Stdout, "out\n")]).unwrap();
+        let mut heard = Vec::new();
+        while let Ok(chunk) = told.try_recv() {
+            heard.push((chunk.stream, String::from_utf8(chunk.bytes.to_vec()).unwrap()));
+        }
+        let expected = [(StreamName::Stderr, "[mesos-agent] a note\n"), (StreamName::Stdout, "fetched\n")];
+        assert_eq!(heard, expected.map(|(stream, text)| (stream, text.to_owned())));
+        // What is ours is not among the last words of the task.
+        assert_eq!(files.last_error_lines(4096, 5), "why");
+        let names: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["log-cursors"]);
+    }
+
+    /// A tap that nobody empties keeps nobody waiting.
+    #[test]
+    fn a_tap_that_is_full_misses_what_is_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tap, _told) = mpsc::channel(1);
+        let mut files = LogFiles::tapped(Some(tap), CursorStore::new(dir.path()));
+        for _ in 0..10 {
+            files.note("a note").unwrap();
         }
     }
 }

@@ -25,6 +25,7 @@ use tokio::time::{Instant, timeout};
 use super::files::{LogChunk, LogFiles, LogTap, Piece};
 use super::lag::{self, LagWatch};
 use super::matcher::{FrameId, LineEnd, Locator, Matcher, Repeats, Seen, Trust, Verdict};
+use super::notes::Notes;
 use super::patience::{backoff, pause, within_progress};
 use super::plan::{Next, PassEnd, Plan, Span, Why, since};
 use super::reader::{Frame, Reader, attached_frames, log_frames, stream_name};
@@ -73,6 +74,8 @@ pub(crate) struct Follower {
     pub(crate) logged: u64,
     /// How many frames were read, and written where they were new.
     pub(crate) progress: Arc<AtomicU64>,
+    /// Lines of ours for standard error.
+    pub(crate) notes: Notes,
 }
 
 /// What a reader leaves behind.
@@ -421,7 +424,18 @@ impl Follower {
         blocking(|| self.files.persist())
     }
 
+    /// Appends a line of ours to standard error. What cannot be written there is said in our own log: it must not keep
+    /// the output waiting.
+    pub(super) fn note(&mut self, line: &str) {
+        if let Err(error) = blocking(|| self.files.note(line)) {
+            tracing::warn!(container = self.id, line, error = crate::chain(&error), "a note was not written");
+        }
+    }
+
     fn finish(&mut self) -> LogsEnd {
+        while let Some(line) = self.notes.waiting() {
+            self.note(&line);
+        }
         match self.files.complete() {
             Ok(()) => LogsEnd::Complete,
             Err(error) => {

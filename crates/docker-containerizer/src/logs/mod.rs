@@ -15,13 +15,16 @@ mod files;
 mod follower;
 mod lag;
 mod matcher;
+mod notes;
 mod patience;
 mod plan;
 mod reader;
+mod recent;
 
 pub use cursor::{CursorStore, Cursors};
-pub use files::{LogChunk, LogSettings, LogTap};
+pub use files::{LogChunk, LogSettings, LogTap, OutputTarget};
 pub use matcher::{Mark, Marks, StreamName};
 
 pub(crate) use files::LogFiles;
 pub(crate) use follower::{Drained, Follower, Source};
+pub(crate) use notes::{NoteSender, Notes, notes};

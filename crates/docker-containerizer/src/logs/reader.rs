@@ -67,6 +67,7 @@ impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
                     self.persist_at = None;
                     follower.persist().await?;
                 }
+                line = follower.notes.next() => follower.note(&line),
                 () = sleep_until(self.give_up_at.unwrap_or(far)), if self.give_up_at.is_some() => break None,
                 () = sleep_until(self.quiet_at.unwrap_or(far)), if self.quiet_at.is_some() => {
                     return Ok(Batch { frames: Vec::new(), ended: true, is_quiet: true });

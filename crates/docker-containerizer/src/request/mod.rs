@@ -11,6 +11,7 @@ mod isolation;
 mod logging;
 mod network;
 mod parameters;
+mod persistent;
 mod resources;
 mod volumes;
 
@@ -31,12 +32,13 @@ pub use dns::{DefaultDns, Dns};
 pub use logging::EngineLog;
 pub use network::Connection;
 pub use parameters::options_page;
+pub use persistent::VolumePlace;
 pub use volumes::MountPoint;
 
 use parameters::FileParameter;
 
 pub(crate) use logging::{file_size, log_size, output_of};
-pub(crate) use resources::update;
+pub(crate) use resources::{amounts, update};
 
 /// The first version in which a container's terminal has the size that its create says.
 const CONSOLE_SIZE: ApiVersion = ApiVersion::new(1, 42);
@@ -100,6 +102,8 @@ pub struct RequestInput<'a> {
     pub labels: &'a Labels,
     /// The sandbox's path on the host.
     pub sandbox: &'a Path,
+    /// The container's name, where it is not of our own form: an agent that is not ours promised it.
+    pub name: Option<&'a str>,
     /// Variables that win over the task's own (hooks).
     pub overlay: &'a [EnvVar],
     /// The flags.
@@ -165,7 +169,8 @@ pub fn draft(input: &RequestInput<'_>) -> Result<(Request, Verdict), FieldError>
         FieldError::new("container.docker.image", crate::chain(&error))
             .hint("write it as host:port/path:tag, in lower case")
     })?;
-    let name = container_name(&input.labels.identity.agent_id, input.labels.identity.container_id);
+    let own_name = || container_name(&input.labels.identity.agent_id, input.labels.identity.container_id);
+    let name = input.name.map_or_else(own_name, str::to_owned);
     let labels = input.labels.to_map().map_err(|error| FieldError::new("work_dir", error.to_string()))?;
     let mut body = CreateBody {
         image: container.image.clone(),
@@ -188,19 +193,22 @@ pub fn draft(input: &RequestInput<'_>) -> Result<(Request, Verdict), FieldError>
     let booked = Booked::of(&body.host_config);
     let context = parameters::Context { api: input.engine.api_version, sandbox: input.sandbox };
     let outcome = parameters::apply(&mut body, &container.parameters, context)?;
+    parameters::switch_off_healthcheck(&mut body);
     mount_points.extend(outcome.mount_points);
+    persistent::apply(&mut body.host_config, &mut mount_points, input)?;
     let connections = network::split(&mut body, input.engine.api_version);
     check_always(&body, input.labels)?;
     let sources: Vec<_> = body.host_config.mounts.iter().map(|mount| mount.source.clone()).collect();
-    let below_sandbox = mount_points.iter().filter_map(|point| match point {
+    let own_places = mount_points.iter().filter_map(|point| match point {
         MountPoint::Sandbox(below) => Some(input.sandbox.join(below.to_string())),
+        MountPoint::Volume(place) => Some(place.path()),
         MountPoint::Host(_) => None,
     });
     let situation = Situation {
         resources: input.task.resources.clone(),
         booked,
         work_dir: input.labels.work_dir.clone(),
-        own_places: [input.sandbox.to_path_buf()].into_iter().chain(below_sandbox).collect(),
+        own_places: [input.sandbox.to_path_buf()].into_iter().chain(own_places).collect(),
         data_root: input.engine.data_root.clone(),
         log: input.settings.engine_log.clone(),
         default_log_driver: input.engine.default_log_driver.clone(),

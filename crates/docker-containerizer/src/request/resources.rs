@@ -73,18 +73,22 @@ pub(crate) fn amounts(
     amounts
 }
 
-/// The change that brings a running container to new requests and limits; what is no longer limited is set free.
+/// The change that brings a running container from what it `had` to new requests and limits; what is no longer limited is
+/// set free.
 pub(crate) fn update(
+    had: Amounts,
     requests: &TaskResources,
     limits: &TaskLimits,
     quota: CpuQuota,
     host_memory: u64,
 ) -> Resources {
     let amounts = amounts(requests, limits, quota, host_memory);
-    let memory = amounts.memory.or((limits.mem == Some(Limit::Infinite)).then_some(BOUNDLESS));
+    let frees_memory = limits.mem == Some(Limit::Infinite) || had.memory.is_some();
+    let memory = amounts.memory.or(frees_memory.then_some(BOUNDLESS));
+    let frees_cpus = limits.cpus == Some(Limit::Infinite) || had.cpu_quota.is_some();
     Resources {
         cpu_shares: amounts.cpu_shares,
-        cpu_quota: amounts.cpu_quota.or((limits.cpus == Some(Limit::Infinite)).then_some(-1)),
+        cpu_quota: amounts.cpu_quota.or(frees_cpus.then_some(-1)),
         memory,
         memory_reservation: amounts.memory_reservation,
         // A limit above the old swap limit is refused unless both change at once, and engines drop a -1 here. A new
@@ -190,8 +194,24 @@ mod tests {
         #[case] memory: Option<i64>,
         #[case] swap: Option<i64>,
     ) {
-        let change = update(&requests(1000, 64), &limits, CpuQuota::FromLimit, 2 * GB);
+        let change = update(Amounts::default(), &requests(1000, 64), &limits, CpuQuota::FromLimit, 2 * GB);
         assert_eq!((change.memory, change.memory_swap), (memory, swap));
+    }
+
+    #[test]
+    fn an_update_takes_back_what_is_absent_now() {
+        let had = amounts(
+            &requests(1000, 64),
+            &limits(Some(Limit::Finite(Millicpus(2000))), Some(Limit::Finite(Megabytes(96)))),
+            CpuQuota::FromLimit,
+            2 * GB,
+        );
+        let none = TaskResources { cpus: Some(Millicpus(500)), ..TaskResources::default() };
+        let change = update(had, &none, &limits(None, None), CpuQuota::FromLimit, 2 * GB);
+        assert_eq!((change.cpu_quota, change.memory), (Some(-1), Some(BOUNDLESS)));
+        // What was never limited is not touched.
+        let change = update(Amounts::default(), &none, &limits(None, None), CpuQuota::FromLimit, 2 * GB);
+        assert_eq!((change.cpu_shares, change.cpu_quota, change.memory), (Some(512), None, None));
     }
 
     #[test]

@@ -62,6 +62,7 @@ fn request_with(
         task,
         labels: &labels,
         sandbox: Path::new(sandbox),
+        name: None,
         overlay,
         settings,
         engine: &EngineFacts {
@@ -353,4 +354,131 @@ fn a_parameter_takes_a_capability_of_linux_info_away() {
     };
     assert_eq!(with("cap-drop", "net_raw").unwrap(), ["CHOWN"]);
     assert!(with("privileged", "true").unwrap_err().to_string().contains("container.linux_info"));
+}
+
+#[rstest::rstest]
+#[case::by_default(&[], Some(&["NONE"][..]))]
+#[case::asked_for_by_a_command(&[("health-cmd", "x")], Some(&["CMD-SHELL", "x"][..]))]
+#[case::asked_for_as_the_image_has_it(&[("image-healthcheck", "true")], Some(&[][..]))]
+#[case::taken_back(&[("image-healthcheck", "false")], Some(&["NONE"][..]))]
+fn the_engines_health_check_is_off_unless_the_task_asks(
+    #[case] given: &[(&str, &str)],
+    #[case] expected: Option<&[&str]>,
+) {
+    let task = task(|info| {
+        let docker = info.container.as_mut().and_then(|container| container.docker.as_mut()).unwrap();
+        docker.parameters = given
+            .iter()
+            .map(|&(key, value)| v1::Parameter { key: key.into(), value: value.into() })
+            .collect();
+    });
+    let health = request_in(&task, "/s", "json-file").unwrap().body.healthcheck;
+    let test: Option<Vec<&str>> =
+        health.as_ref().map(|health| health.test.iter().map(String::as_str).collect());
+    assert_eq!(test.as_deref(), expected);
+}
+
+/// A persistent volume of a task, in the work directory.
+fn persistent(id: &str, container_path: &str, mode: v1::volume::Mode) -> v1::Resource {
+    v1::Resource {
+        name: "disk".into(),
+        r#type: v1::value::Type::Scalar.into(),
+        scalar: Some(v1::value::Scalar { value: 64.0 }),
+        reservations: vec![v1::resource::ReservationInfo {
+            r#type: Some(v1::resource::reservation_info::Type::Dynamic.into()),
+            role: Some("a/b".into()),
+            ..Default::default()
+        }],
+        disk: Some(v1::resource::DiskInfo {
+            persistence: Some(v1::resource::disk_info::Persistence { id: id.into(), principal: None }),
+            volume: Some(v1::Volume {
+                container_path: container_path.into(),
+                mode: mode.into(),
+                ..Default::default()
+            }),
+            source: None,
+        }),
+        ..Default::default()
+    }
+}
+
+/// The bind mounts of a request: source, target, and whether it is read-only.
+fn binds(request: &Request) -> Vec<(&str, &str, bool)> {
+    let mounts = request.body.host_config.mounts.iter();
+    mounts.map(|mount| (mount.source.as_str(), mount.target.as_str(), mount.read_only)).collect()
+}
+
+const DATA: &str = "/w/volumes/roles/a b/data";
+
+#[test]
+fn a_persistent_volume_shows_in_the_sandbox_and_only_there() {
+    let task = task(|info| info.resources = vec![persistent("data", "some/where", v1::volume::Mode::Rw)]);
+    let request = request(&task).unwrap();
+    assert_eq!(
+        binds(&request),
+        [("/w/sandbox", "/mnt/mesos/sandbox", false), (DATA, "/mnt/mesos/sandbox/some/where", false)]
+    );
+    assert!(request.body.host_config.binds.is_empty());
+    assert!(matches!(&request.mount_points[..], [MountPoint::Volume(place), MountPoint::Sandbox(at)]
+        if place.path() == Path::new(DATA) && at.as_path() == Path::new("some/where")));
+}
+
+#[test]
+fn an_absolute_place_of_a_persistent_volume_is_honoured() {
+    let task = task(|info| info.resources = vec![persistent("data", "/data", v1::volume::Mode::Ro)]);
+    let request = request(&task).unwrap();
+    let mounts = [("/w/sandbox", "/mnt/mesos/sandbox", false), (DATA, "/data", true)];
+    assert_eq!(binds(&request), mounts);
+}
+
+/// A volume whose host path is the place of a persistent volume in the sandbox, as Marathon's applications have it, shows
+/// the persistent volume: in stock that is mounted there.
+#[rstest::rstest]
+#[case::the_volume("in/data", &[(DATA, "/db", false)])]
+#[case::a_part_of_it("in/data/part", &[("/w/volumes/roles/a b/data/part", "/db", false)])]
+#[case::what_holds_it("in", &[("/w/sandbox/in", "/db", false), (DATA, "/db/data", false)])]
+#[case::something_else("in/database", &[("/w/sandbox/in/database", "/db", false)])]
+fn a_place_of_the_sandbox_shows_the_volume_in_it(
+    #[case] host_path: &str,
+    #[case] expected: &[(&str, &str, bool)],
+    #[values(false, true)] by_parameter: bool,
+) {
+    let task = task(|info| {
+        info.resources = vec![persistent("data", "in/data", v1::volume::Mode::Rw)];
+        let container = info.container.as_mut().unwrap();
+        if by_parameter {
+            let value = format!("type=bind,source=./{host_path},target=/db");
+            let parameter = v1::Parameter { key: "mount".into(), value };
+            container.docker.as_mut().unwrap().parameters.push(parameter);
+        } else {
+            container.volumes = vec![volume("/db", host_path, v1::volume::Mode::Rw)];
+        }
+    });
+    let request = request(&task).unwrap();
+    let mut shown = binds(&request);
+    shown.retain(|(_, target, _)| target.starts_with("/db"));
+    assert_eq!(shown, expected);
+    assert!(binds(&request).contains(&(DATA, "/mnt/mesos/sandbox/in/data", false)));
+}
+
+#[test]
+fn nothing_makes_a_read_only_volume_writable() {
+    let task = task(|info| {
+        info.resources = vec![persistent("data", "data", v1::volume::Mode::Ro)];
+        info.container.as_mut().unwrap().volumes = vec![volume("/db", "data", v1::volume::Mode::Rw)];
+    });
+    let request = request(&task).unwrap();
+    assert!(binds(&request).contains(&(DATA, "/db", true)), "{:?}", binds(&request));
+}
+
+#[test]
+fn a_part_of_a_shared_volume_is_refused() {
+    let task = task(|info| {
+        let mut shared = persistent("data", "data", v1::volume::Mode::Rw);
+        shared.shared = Some(Default::default());
+        info.resources = vec![shared];
+        info.container.as_mut().unwrap().volumes = vec![volume("/db", "data/part", v1::volume::Mode::Rw)];
+    });
+    let error = request(&task).unwrap_err().to_string();
+    assert!(error.contains("part in the shared persistent volume data"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! The mounts of the container: the task's volumes in their order, then the sandbox.
+//! The mounts of the container: the task's volumes in their order, then the sandbox. Persistent volumes are mounted by
+//! [`super::persistent`].
 //!
 //! A `Binds` entry cannot hold a colon in a path, a `Mounts` entry can, but the engine makes a missing directory for
 //! `Binds` only. So a path without colon goes into `Binds`, as `docker run -v` sends it, and one with a colon into
@@ -9,6 +10,7 @@ use docker_engine::create_body::{BindOptions, Mount, MountDriver, VolumeOptions}
 use mesos_types::{Access, FieldError, Propagation, VolumeSource};
 use sandbox::RelPath;
 
+use super::persistent::VolumePlace;
 use super::{RequestInput, inside, join, text};
 
 /// A place on the host that must exist before the container is created.
@@ -18,6 +20,9 @@ pub enum MountPoint {
     Sandbox(RelPath),
     /// An absolute path with a colon, which the engine does not make by itself.
     Host(String),
+    /// A place in a persistent volume. The volume itself must be there, and is given to the sandbox's owner; what is below
+    /// is made as in the sandbox.
+    Volume(VolumePlace),
 }
 
 /// Sets the mounts; answers which places must be made first.
@@ -77,6 +82,7 @@ pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) -> Result<V
     Ok(points)
 }
 
-fn bind_mount(source: String, target: String, read_only: bool) -> Mount {
+/// A bind mount without options.
+pub(super) fn bind_mount(source: String, target: String, read_only: bool) -> Mount {
     Mount { kind: "bind".into(), source, target, read_only, ..Mount::default() }
 }

@@ -91,6 +91,7 @@ impl Host {
             task: &task,
             labels: &labels,
             sandbox: &PathBuf::from(self.path("work/sandbox")),
+            name: None,
             overlay: &[],
             settings: &settings,
             engine: &engine,

@@ -50,6 +50,28 @@ pub(super) struct State {
     pub(super) started_at: String,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) finished_at: String,
+    #[serde(default)]
+    pub(super) health: Option<Health>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Health {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) status: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) failing_streak: u32,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) log: Vec<Probe>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Probe {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) exit_code: i64,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) output: String,
 }
 
 #[derive(Default, Deserialize)]

@@ -13,7 +13,7 @@ pub(crate) fn health_check(check: &HealthCheck, ports: &[AssignedPort<'_>]) -> v
         delay_seconds: Some(check.times.delay.into()),
         interval_seconds: Some(check.times.interval.into()),
         timeout_seconds: Some(check.times.timeout.into()),
-        consecutive_failures: Some(check.max_consecutive_failures),
+        consecutive_failures: Some(check.max_consecutive_failures.unwrap_or(u32::MAX)),
         grace_period_seconds: Some(check.grace_seconds.into()),
         ..Default::default()
     };
@@ -90,6 +90,10 @@ fn command(probe: &Probe) -> Option<v1::CommandInfo> {
 fn number(port: ProbePort, ports: &[AssignedPort<'_>]) -> u32 {
     match port {
         ProbePort::Number(number) => number.into(),
+        ProbePort::AsMarathon(number) => {
+            let of_host = ports.iter().find(|port| port.host == Some(number));
+            of_host.map_or(number, AssignedPort::listening).into()
+        }
         // The index was checked against the same ports when the app was read.
         ProbePort::Index(index) => ports.get(index).map_or(0, |port| port.listening().into()),
     }

@@ -79,6 +79,27 @@ impl LogFile {
         let file = LogFile::hold(sandbox, name, file, owner, policy)?;
         Ok(Resumed { file, outcome })
     }
+
+    /// Goes on with the stream `name` behind what another program has written to it: an agent that is not ours, before it
+    /// handed the run over. Anything else than a regular file with one link is moved aside.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::InvalidName`] for a name that is no single component, and errors of the system.
+    pub fn go_on(
+        sandbox: &Sandbox,
+        name: &str,
+        owner: Option<Owner>,
+        policy: RotationPolicy,
+    ) -> Result<LogFile, SandboxError> {
+        check_name(sandbox, name)?;
+        let there = match look(sandbox, name)? {
+            Look::Plain(pinned) => open_plain(sandbox, name, &pinned)?,
+            Look::Missing | Look::Other(..) => None,
+        };
+        let file = there.map_or_else(|| replace(sandbox, name, owner), Ok)?;
+        LogFile::hold(sandbox, name, file, owner, policy)
+    }
 }
 
 /// Goes on with the live file when it is the one of the stored position.

@@ -55,6 +55,8 @@ pub(super) struct Draft<'a> {
     pub(super) first: Attachment,
     pub(super) health: HealthConfig,
     pub(super) no_healthcheck: bool,
+    /// Whether the image's own health check stays.
+    pub(super) image_healthcheck: bool,
     pub(super) log_driver: Option<String>,
     pub(super) log_options: BTreeMap<String, String>,
     pub(super) nano_cpus: Option<i64>,
@@ -90,6 +92,7 @@ pub(in crate::request) fn apply(
         first: Attachment::default(),
         health: HealthConfig::default(),
         no_healthcheck: false,
+        image_healthcheck: false,
         log_driver: None,
         log_options: BTreeMap::new(),
         nano_cpus: None,

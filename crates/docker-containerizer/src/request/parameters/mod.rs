@@ -31,6 +31,7 @@ pub use page::options_page;
 
 pub(super) use draft::{Context, apply, sets};
 pub(super) use files::{FileParameter, read as read_files};
+pub(super) use health::switch_off as switch_off_healthcheck;
 
 #[cfg(test)]
 mod tests;

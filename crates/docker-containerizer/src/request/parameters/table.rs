@@ -32,7 +32,7 @@ const WINDOWS: (&str, &str) = ("is for Windows containers", "remove it");
 
 /// The options, by name.
 #[rustfmt::skip]
-pub(super) static ROWS: [Row; 105] = [
+pub(super) static ROWS: [Row; 106] = [
     Row::new("add-host", Own("`name:address` or `name=address`, where the address may be `host-gateway`", network::add_host), Appends, "HostConfig.ExtraHosts"),
     Row::new("annotation", Own("`key=value`", environment::annotation), ByKey, "HostConfig.Annotations").since(43).secret(),
     Row::refused("attach", "chooses streams of the client, and the agent needs both for the sandbox's files", "remove it"),
@@ -72,7 +72,7 @@ pub(super) static ROWS: [Row; 105] = [
     Row::new("expose", Own("a port or a range, `53/udp` or `8000-8010`", ports::expose), ByKey, "ExposedPorts"),
     Row::new("gpus", Own("`all`, a number, or a list such as `device=0,capabilities=utility`", devices::gpus), Appends, "HostConfig.DeviceRequests"),
     Row::new("group-add", Item("a group's name or number", |d| &mut d.body.host_config.group_add), Appends, "HostConfig.GroupAdd"),
-    Row::new("health-cmd", Own("a command line", |d, v| { d.health.test = if v.is_empty() { Vec::new() } else { vec!["CMD-SHELL".into(), v.to_owned()] }; Ok(()) }), Replaces, "Healthcheck.Test").secret().note("The engine's check, which Mesos does not look at."),
+    Row::new("health-cmd", Own("a command line", |d, v| { d.health.test = if v.is_empty() { Vec::new() } else { vec!["CMD-SHELL".into(), v.to_owned()] }; Ok(()) }), Replaces, "Healthcheck.Test").secret().note("The engine's check; its verdict becomes the `healthy` of the task's statuses, unless the task has a Mesos health check. An unhealthy task is told as such, and not killed for it."),
     Row::new("health-interval", Duration(|d, v| d.health.interval = Some(v)), Replaces, "Healthcheck.Interval"),
     Row::new("health-retries", Integer(|d, v| d.health.retries = Some(v)), Replaces, "Healthcheck.Retries"),
     Row::new("health-start-interval", Duration(|d, v| d.health.start_interval = Some(v)), Replaces, "Healthcheck.StartInterval").since(44),
@@ -80,6 +80,7 @@ pub(super) static ROWS: [Row; 105] = [
     Row::new("health-timeout", Duration(|d, v| d.health.timeout = Some(v)), Replaces, "Healthcheck.Timeout"),
     Row::inert("help", &["false"], "prints a text and runs nothing", "remove it"),
     Row::new("hostname", Text("a host name", |d| &mut d.body.hostname), Replaces, "Hostname"),
+    Row::new("image-healthcheck", Bool(|d, v| d.image_healthcheck = v), Replaces, "Healthcheck").note("Ours; the client has no such option. Keeps the HEALTHCHECK of the image, which is switched off in tasks otherwise; also the `health-*` options keep what they do not say of it."),
     Row::new("init", Bool(|d, v| d.body.host_config.init = Some(v)), Replaces, "HostConfig.Init"),
     Row::new("interactive", Bool(|d, v| { d.body.open_stdin = v; d.body.attach_stdin = v; d.body.stdin_once = v; }), Replaces, "OpenStdin").note("Also `AttachStdin` and `StdinOnce`, as the client sends them. It is closed after the start, as by a client without a terminal; with a terminal it stays open."),
     Row::refused("io-maxbandwidth", WINDOWS.0, WINDOWS.1),
