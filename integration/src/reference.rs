@@ -26,6 +26,9 @@ pub const DIRECTORY: &str = "REFERENCE_MESOS_DIR";
 /// How long the master and its agent may take to find each other.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long one start of several may take.
+const ONE_START: Duration = Duration::from_secs(20);
+
 /// How often a cluster whose agent fails at once is started in all.
 const STARTS: usize = 5;
 
@@ -128,19 +131,18 @@ impl Cluster {
                 server: Server::start(work_dir, arguments.clone()).await?,
                 work_dir: work_dir.to_owned(),
             };
-            match cluster.registered().await {
-                // Its recovery fails where a container of another test goes away meanwhile.
-                Err(error) if error.is::<Ended>() => {}
-                registered => return registered,
+            // Its recovery fails, or hangs with its docker client, where a container of another test goes away meanwhile.
+            if let Ok(registered) = cluster.registered(ONE_START).await {
+                return Ok(registered);
             }
         }
         let server = Server::start(work_dir, arguments).await?;
-        Self { server, work_dir: work_dir.to_owned() }.registered().await
+        Self { server, work_dir: work_dir.to_owned() }.registered(PATIENCE).await
     }
 
     /// Waits until the agent has registered.
-    async fn registered(mut self) -> Result<Self> {
-        eventually("the stock agent to register", PATIENCE, async || {
+    async fn registered(mut self, patience: Duration) -> Result<Self> {
+        eventually("the stock agent to register", patience, async || {
             if let Some(status) = self.server.child.try_wait()? {
                 return Err(Ended(status).into());
             }
