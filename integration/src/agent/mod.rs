@@ -108,6 +108,8 @@ impl Agent {
             "--docker_remove_delay=0secs".into(),
         ];
         // What a test gives replaces the harness' own.
+        let work_dir =
+            flags.iter().find_map(|flag| flag.strip_prefix("--work_dir=")).map_or(work_dir, PathBuf::from);
         let name = |flag: &str| flag.split('=').next().unwrap_or(flag).to_owned();
         let given: Vec<String> = flags.iter().map(|flag| name(flag)).collect();
         let kept = own.into_iter().filter(|flag| !given.contains(&name(flag)));
