@@ -1,6 +1,5 @@
 //! The Docker Engine: waited for at the start, since tasks can neither be launched nor recovered without it.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +50,7 @@ impl<'a> Workshop<'a> {
         Ok(Self { settings, work_dir, operator, policy: Arc::new(policy) })
     }
 
-    /// Waits for the engine and answers what supervises tasks on it; `host` is the address of tasks without their own.
+    /// Waits for the engine and answers what supervises tasks on it.
     ///
     /// # Errors
     ///
@@ -60,7 +59,7 @@ impl<'a> Workshop<'a> {
     /// # Cancel safety
     ///
     /// May be dropped.
-    pub(super) async fn supervisor(&self, host: IpAddr) -> Result<Supervisor, AgentError> {
+    pub(super) async fn supervisor(&self) -> Result<Supervisor, AgentError> {
         let mut pause = FIRST_PAUSE;
         let containerizer = loop {
             match self.containerizer().await? {
@@ -84,7 +83,8 @@ impl<'a> Workshop<'a> {
                 default_grace: self.settings.executors.shutdown_grace_period.max(docker.docker_stop_timeout),
                 reading: docker_setup::reading(docker),
                 removal: RemovalDelay::After(docker.docker_remove_delay),
-                host_address: Some(host),
+                // The core tells the addresses of tasks without their own, `--ip6` among them.
+                host_address: None,
                 masked: docker_setup::masked(docker),
                 checks: docker_setup::check_settings(docker),
             },

@@ -4,7 +4,6 @@
 //! work_dir, address ──► core (recovering; pings and readers are answered) ──► engine ──► recovery ──► detection
 //! ```
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use checkpoint::recover::{Leftover, LeftoverReason, RecoveredState};
@@ -101,9 +100,8 @@ async fn live(
     tokio::spawn(mailbox::run(process, events.clone()));
 
     let workshop = Workshop::new(settings, &work_dir)?;
-    let host = IpAddr::V4(*node.advertised().ip());
     let supervisor = tokio::select! {
-        supervisor = workshop.supervisor(host) => supervisor?,
+        supervisor = workshop.supervisor() => supervisor?,
         // Nothing was taken over, so nothing is to be stopped.
         _ = signals.next() => return Ok(()),
     };
