@@ -11,6 +11,7 @@
 //! * [`pymesos`](mod@pymesos): a framework that nobody here wrote;
 //! * [`supervised`]: a supervisor of the test's own, and tasks in a line;
 //! * [`cli_run`]: a `mesos-docker run` in the background, to be killed;
+//! * [`mounts`]: the removal of what a killed process left mounted;
 //! * [`logs_check`]: a supervisor for tests of logs and adoption, and the check of numbered lines;
 //! * [`oracle`]: the real docker client, as the oracle of what a task becomes;
 //! * [`eventually`]: waiting on a predicate with a deadline;
@@ -28,6 +29,7 @@ pub mod fetch;
 pub mod http1;
 pub mod images;
 pub mod logs_check;
+pub mod mounts;
 pub mod oracle;
 pub mod private;
 pub mod proxy;

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::{FlockOperation, flock};
-use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Pid;
 
 use super::daemon::Identity;
+use crate::mounts::unmount_below;
 
 /// The first characters of a private engine's directory.
 pub(super) const PREFIX: &str = "mpe-";
@@ -170,38 +170,9 @@ fn remove_shim_sockets(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Unmounts everything below a directory, the innermost first.
-fn unmount_below(dir: &Path) -> Result<()> {
-    let table = fs::read_to_string("/proc/self/mountinfo").context("read the mount table")?;
-    for point in mount_points_below(&table, dir).iter().rev() {
-        unmount(point, UnmountFlags::DETACH).with_context(|| format!("unmount {}", point.display()))?;
-    }
-    Ok(())
-}
-
-fn mount_points_below(table: &str, dir: &Path) -> Vec<PathBuf> {
-    // Our own directories' names hold nothing that the kernel would escape.
-    table
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(PathBuf::from)
-        .filter(|point| point.starts_with(dir))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_mounts_below_the_directory_are_found() {
-        let table = "1 2 0:1 / / rw - ext4 a b\n\
-                     3 1 0:2 / /t/mpe-a/d/overlay2/x/merged rw shared:1 - overlay overlay rw\n\
-                     4 1 0:3 / /t/mpe-ab/x rw - tmpfs a b\n\
-                     5 1 0:4 net:[1] /t/mpe-a/x/netns/y rw - nsfs nsfs rw\n";
-        let found = mount_points_below(table, Path::new("/t/mpe-a"));
-        assert_eq!(found, [Path::new("/t/mpe-a/d/overlay2/x/merged"), Path::new("/t/mpe-a/x/netns/y")]);
-    }
 
     #[test]
     fn a_directory_is_stale_only_when_nobody_holds_its_lock() {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use integration::images::TestImage;
+use integration::mounts::UnmountOnDrop;
 use integration::reference::{Cluster, Events};
 use integration::sweep::SCOPE_LABEL;
 use integration::{TestEngine, TestScope, eventually};
@@ -17,8 +18,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster of one test.
 pub(crate) struct Scene {
-    pub(crate) scope: TestScope,
     pub(crate) cluster: Cluster,
+    /// The agent tells a task's end before it unmounts the volumes in its sandbox, and may be killed in between.
+    mounts: UnmountOnDrop,
+    pub(crate) scope: TestScope,
     pub(crate) work_dir: PathBuf,
     pub(crate) launcher_dir: PathBuf,
     flags: Vec<String>,
@@ -33,17 +36,18 @@ impl Scene {
         let socket = format!("--docker_socket={}", engine.socket().display());
         let flags: Vec<String> = flags.iter().map(ToString::to_string).chain([socket]).collect();
         let cluster = Cluster::start(&work_dir, &launcher_dir, &borrowed(&flags)).await?;
-        Ok(Self { scope, cluster, work_dir, launcher_dir, flags })
+        let mounts = UnmountOnDrop::below(&work_dir);
+        Ok(Self { cluster, mounts, scope, work_dir, launcher_dir, flags })
     }
 
     /// Kills master and agent, and has something happen before they come back.
     pub(crate) async fn restart(self, meanwhile: impl AsyncFnOnce(&TestScope) -> Result<()>) -> Result<Self> {
-        let Self { scope, cluster, work_dir, launcher_dir, flags } = self;
+        let Self { cluster, mounts, scope, work_dir, launcher_dir, flags } = self;
         let port = cluster.port();
         cluster.kill();
         meanwhile(&scope).await?;
         let cluster = Cluster::start_at(port, &work_dir, &launcher_dir, &borrowed(&flags)).await?;
-        Ok(Self { scope, cluster, work_dir, launcher_dir, flags })
+        Ok(Self { cluster, mounts, scope, work_dir, launcher_dir, flags })
     }
 
     /// A task that runs this line.
@@ -107,6 +111,7 @@ impl Scene {
             Ok(processes_with(&work_dir)?.is_empty().then_some(()))
         })
         .await?;
+        drop(self.mounts);
         drop(self.scope);
         Ok(())
     }
