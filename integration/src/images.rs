@@ -108,16 +108,7 @@ pub async fn ensure(socket: &Path) -> Result<()> {
     // One at a time on this machine; the others find the images when it is their turn.
     let lock = tokio::task::spawn_blocking(hold_lock).await.context("wait for the image lock")??;
     if !all_current(&mut client, &content).await? {
-        let archive = archive(&content)?;
-        let answer = client
-            .request("POST", "/images/load?quiet=1", Some(("application/x-tar", &archive)))
-            .await?
-            .ok()?;
-        ensure!(
-            !answer.text().contains("\"error\""),
-            "the engine could not load the test images: {}",
-            answer.text()
-        );
+        load(&mut client, &archive(&content)?).await?;
         ensure!(
             all_current(&mut client, &content).await?,
             "the engine loaded the test images but doesn't show them"
@@ -127,20 +118,59 @@ pub async fn ensure(socket: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure that an image of busybox with one more layer is on the engine; `layer` is made only where it isn't there
+/// with this content.
+///
+/// # Errors
+///
+/// The layer cannot be made, or the engine refuses the load.
+pub(crate) async fn ensure_layered(
+    socket: &Path,
+    reference: &str,
+    content: &str,
+    layer: impl FnOnce() -> Result<Vec<u8>>,
+) -> Result<()> {
+    let mut client = RawClient::new(socket);
+    client.negotiate().await?;
+    // The busybox below it may be another one, too.
+    let content = format!("{content}-{}", content_id()?);
+    if is_current(&mut client, reference, &content).await? {
+        return Ok(());
+    }
+    let lock = tokio::task::spawn_blocking(hold_lock).await.context("wait for the image lock")??;
+    if !is_current(&mut client, reference, &content).await? {
+        let layers = [busybox_layer()?, layer()?];
+        let config = TestImage::Busybox.config(&content);
+        load(&mut client, &pack(&layers, &[(reference, config)])?).await?;
+        ensure!(is_current(&mut client, reference, &content).await?, "the engine doesn't show {reference}");
+    }
+    drop(lock);
+    Ok(())
+}
+
 async fn all_current(client: &mut RawClient, content: &str) -> Result<bool> {
     for image in TestImage::ALL {
-        let answer = client.get(&format!("/images/{}/json", image.reference())).await?;
-        if answer.status() == 404 {
-            return Ok(false);
-        }
-        if answer.json()?["Config"]["Labels"][CONTENT_LABEL] != content {
+        if !is_current(client, image.reference(), content).await? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn hold_lock() -> Result<File> {
+async fn is_current(client: &mut RawClient, reference: &str, content: &str) -> Result<bool> {
+    let answer = client.get(&format!("/images/{reference}/json")).await?;
+    Ok(answer.status() != 404 && answer.json()?["Config"]["Labels"][CONTENT_LABEL] == content)
+}
+
+async fn load(client: &mut RawClient, archive: &[u8]) -> Result<()> {
+    let answer =
+        client.request("POST", "/images/load?quiet=1", Some(("application/x-tar", archive))).await?.ok()?;
+    let failed = answer.text().contains("\"error\"");
+    ensure!(!failed, "the engine could not load the test images: {}", answer.text());
+    Ok(())
+}
+
+pub(crate) fn hold_lock() -> Result<File> {
     let path = std::env::temp_dir().join("mesos-test-images.lock");
     let file = File::options()
         .create(true)
@@ -180,32 +210,41 @@ fn content_id() -> Result<String> {
 
 /// Builds the archive of all images, as `POST /images/load` takes it.
 fn archive(content: &str) -> Result<Vec<u8>> {
-    let layer = layer()?;
-    let layer_id = hex(&Sha256::digest(&layer));
+    let images = TestImage::ALL.map(|image| (image.reference(), image.config(content)));
+    pack(&[busybox_layer()?], &images)
+}
+
+/// Builds an archive of images with these configurations, all of these layers.
+fn pack(layers: &[Vec<u8>], images: &[(&str, Value)]) -> Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
-    let layer_name = format!("{layer_id}/layer.tar");
-    add_file(&mut archive, &layer_name, 0o644, &layer)?;
+    let ids: Vec<String> = layers.iter().map(|layer| hex(&Sha256::digest(layer))).collect();
+    let names: Vec<String> = ids.iter().map(|id| format!("{id}/layer.tar")).collect();
+    for (name, layer) in names.iter().zip(layers) {
+        add_file(&mut archive, name, 0o644, layer)?;
+    }
+    let diff_ids: Vec<String> = ids.iter().map(|id| format!("sha256:{id}")).collect();
+    let history = json!({ "created": "1970-01-01T00:00:00Z", "created_by": "mesos-test" });
     let mut manifest = Vec::new();
-    for image in TestImage::ALL {
+    for (reference, config) in images {
         let config = json!({
             "architecture": architecture(),
             "os": "linux",
             "created": "1970-01-01T00:00:00Z",
-            "config": image.config(content),
-            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{layer_id}")] },
-            "history": [{ "created": "1970-01-01T00:00:00Z", "created_by": "mesos-test" }],
+            "config": config,
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+            "history": vec![&history; layers.len()],
         })
         .to_string();
         let name = format!("{}.json", hex(&Sha256::digest(&config)));
         add_file(&mut archive, &name, 0o644, config.as_bytes())?;
-        manifest.push(json!({ "Config": name, "RepoTags": [image.reference()], "Layers": [layer_name] }));
+        manifest.push(json!({ "Config": name, "RepoTags": [reference], "Layers": names }));
     }
     add_file(&mut archive, "manifest.json", 0o644, Value::Array(manifest).to_string().as_bytes())?;
     archive.into_inner().context("finish the image archive")
 }
 
 /// Builds the one layer that all images share.
-pub(crate) fn layer() -> Result<Vec<u8>> {
+pub(crate) fn busybox_layer() -> Result<Vec<u8>> {
     let path = busybox()?;
     let program = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     let listed = Command::new(&path)
@@ -257,6 +296,16 @@ pub(crate) fn one_file(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     layer.into_inner().context("finish a layer")
 }
 
+/// Builds a layer of programs of this machine, each under its name in the image.
+pub(crate) fn files_layer(files: &[(String, PathBuf)]) -> Result<Vec<u8>> {
+    let mut layer = tar::Builder::new(Vec::new());
+    for (name, path) in files {
+        let content = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        add_file(&mut layer, name, 0o755, &content)?;
+    }
+    layer.into_inner().context("finish a layer")
+}
+
 fn add_file(archive: &mut tar::Builder<Vec<u8>>, name: &str, mode: u32, content: &[u8]) -> Result<()> {
     add_entry(archive, name, tar::EntryType::Regular, mode, None, content)
 }
@@ -292,6 +341,6 @@ pub(crate) fn architecture() -> &'static str {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -143,7 +143,7 @@ impl Rig {
 
     /// Returns the containerizer.
     pub fn containerizer(&self) -> &Containerizer {
-        self.supervisor.containerizer()
+        self.supervisor.docker().expect("it was made with one")
     }
 
     /// Returns the canonical work directory.
@@ -239,7 +239,7 @@ impl Run {
     pub async fn running(&mut self) -> Result<Running> {
         loop {
             match self.next(PATIENCE).await? {
-                Update::Running(_, running) => return Ok(*running),
+                Update::Running(_, running) => return running.docker().cloned().context("it has no image"),
                 Update::Terminal(_, outcome, _) => {
                     bail!("{:?} before it ran: {}", outcome.state, outcome.message)
                 }

@@ -47,6 +47,16 @@ fn directory() -> PathBuf {
     std::env::var_os(DIRECTORY).map_or_else(built, PathBuf::from)
 }
 
+/// Its modules, for PYTHONPATH.
+pub(crate) fn packages() -> PathBuf {
+    directory().join("packages")
+}
+
+/// The file that changes with them.
+pub(crate) fn built_from() -> PathBuf {
+    directory().join("built-from")
+}
+
 /// Runs so many instances of a task (a v1 TaskInfo in JSON, without ids and resources) to their ends, and returns what
 /// the framework was told.
 ///
@@ -61,7 +71,7 @@ pub async fn run(master: &Master, task: &Value, instances: usize, within: Durati
         .arg("--task=-")
         .arg(format!("--instances={instances}"))
         .arg(format!("--timeout={}", within.as_secs()))
-        .env("PYTHONPATH", directory().join("packages"))
+        .env("PYTHONPATH", packages())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -91,7 +91,7 @@ async fn no_task_is_lost_or_ends_twice_when_the_agent_is_killed_at_random_moment
     let framework = scene.master.framework(&Value::from(load), &PATIENT).await?;
     // Before that the master may still be telling us of them, and a message to a process that is killed is lost.
     eventually("all tasks on the disk", SHORT, async || {
-        Ok((files(scene.agent.work_dir(), "supervision").len() == tasks).then_some(()))
+        Ok((files(scene.agent.work_dir(), "task.info").len() == tasks).then_some(()))
     })
     .await?;
     let id = scene.agent.id()?;

@@ -98,9 +98,10 @@ async fn an_agent_of_stock_and_its_finished_task_are_kept() -> Result<()> {
     scene.nothing_left().await
 }
 
-/// An executor of stock is a process that we cannot talk to: its task is told lost, until that is acknowledged.
+/// The recorded agent's executor ended with the machine it was recorded on: its task is told failed, until that is
+/// acknowledged.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_task_of_stock_is_told_lost_again_and_again() -> Result<()> {
+async fn a_task_of_stock_from_before_a_boot_is_told_failed_again_and_again() -> Result<()> {
     let engine = require_engine!(Ok(()));
     require_reference!(Ok(()));
     let mut scene = taken_over(TestScope::new(&engine).await?, "02-running").await?;
@@ -112,15 +113,15 @@ async fn a_running_task_of_stock_is_told_lost_again_and_again() -> Result<()> {
         eventually("the master to hear of the task", SHORT, async || {
             let tasks = scene.master.get("/tasks").await?;
             let told = tasks["tasks"].as_array().context("tasks")?;
-            let is_lost = |task: &Value| task["id"] == "f02-echo" && task["state"] == "TASK_LOST";
-            Ok(told.iter().any(is_lost).then_some(()))
+            let has_failed = |task: &Value| task["id"] == "f02-echo" && task["state"] == "TASK_FAILED";
+            Ok(told.iter().any(has_failed).then_some(()))
         })
         .await?;
         let state = scene.agent.get(&scene.master, "/state").await?;
         let executor = &state["frameworks"][0]["executors"][0];
         // As stock, what has ended stands with what is over, acknowledged or not.
         let task = &executor["completed_tasks"][0];
-        assert_eq!((&task["id"], &task["state"]), (&json!("f02-echo"), &json!("TASK_LOST")), "{executor}");
+        assert_eq!((&task["id"], &task["state"]), (&json!("f02-echo"), &json!("TASK_FAILED")), "{executor}");
         scene.crash().await?;
     }
     Ok(())

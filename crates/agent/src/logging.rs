@@ -3,6 +3,8 @@
 //! Levels are those of stock's `GLOG_v`: 0 is what the flags say, 1 tells of traffic, 2 and more of everything that this
 //! agent does. The libraries below it stay at info in any case: they would log headers and bodies, and so secrets.
 
+mod lines;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +13,9 @@ use tokio::time::Instant;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt as format, reload};
+
+use lines::Lines;
+pub use lines::LogEnd;
 
 /// Libraries whose chatter nobody may ask for.
 const QUIET: [&str; 9] =
@@ -86,18 +91,20 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// Logs to standard error from now on, at `base` (directives of `tracing_subscriber`). Once in a process.
-pub fn log_to_stderr(base: &str) -> LogControl {
+/// Logs to standard error from now on, at `base` (directives of `tracing_subscriber`). Once in a process. Who logs does not
+/// wait for the reader there; the other answer is to be dropped at the end of the process.
+pub fn log_to_stderr(base: &str) -> (LogControl, LogEnd) {
     let (layer, handle) = reload::Layer::new(filter(base, 0));
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let lines =
-        format::layer().with_writer(std::io::stderr).with_ansi(is_terminal).log_internal_errors(false);
+    let (writer, end) = Lines::to(std::io::stderr());
+    let lines = format::layer().with_writer(writer).with_ansi(is_terminal).log_internal_errors(false);
     tracing_subscriber::registry().with(layer).with(lines).init();
     let base = base.to_owned();
-    LogControl::new(move |level| {
+    let control = LogControl::new(move |level| {
         // It fails only when the subscriber is gone, and with it the log.
         let _ = handle.reload(filter(&base, level));
-    })
+    });
+    (control, end)
 }
 
 /// What is logged at a level.

@@ -3,10 +3,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use flags::{AgentSettings, Invocation};
+use flags::{AgentSettings, Invocation, LoadedAgentSettings};
 
 use crate::driver;
-use crate::logging::{self, LogControl};
+use crate::logging::{self, LogControl, LogEnd};
 
 /// The version of stock that this agent stands for, as `--version` prints it.
 const VERSION: &str = concat!("mesos 1.11.0 (mesos-agent ", env!("CARGO_PKG_VERSION"), ")");
@@ -25,18 +25,25 @@ pub fn main() -> ExitCode {
         Ok(Invocation::Run(loaded)) => loaded,
         Err(error) => return failed(&error.one_line()),
     };
-    let log = log_to_stderr(&loaded.settings);
+    let (log, end_of_log) = log_to_stderr(&loaded.settings);
+    let ended = run(loaded, log);
+    // What is said last is to stand last.
+    drop(end_of_log);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => failed(&why),
+    }
+}
+
+/// Runs the agent to its end; answers why it could not go on.
+fn run(loaded: Box<LoadedAgentSettings>, log: LogControl) -> Result<(), String> {
     for notice in &loaded.notices {
         tracing::warn!(flag = notice.flag, "{}", notice.text);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("cannot start: {error}")),
-    };
-    match runtime.block_on(driver::run(loaded.settings, log)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&docker_containerizer::chain(&error).replace('\n', " ")),
-    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let ended = runtime.block_on(driver::run(loaded.settings, log));
+    ended.map_err(|error| docker_containerizer::chain(&error).replace('\n', " "))
 }
 
 /// Prints on standard output, which may be a pipe that nobody reads to its end.
@@ -50,7 +57,7 @@ fn failed(why: &str) -> ExitCode {
 }
 
 /// Logs to standard error, in the flag's level; `MESOS_AGENT_LOG` may say more than that.
-fn log_to_stderr(settings: &AgentSettings) -> LogControl {
+fn log_to_stderr(settings: &AgentSettings) -> (LogControl, LogEnd) {
     use flags::agent::LogLevel;
 
     let level = match (settings.log.quiet, settings.log.level) {

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 fn run(program: &str, flags: &[&str]) -> Output {
-    Command::new(program).args(flags).env_clear().output().unwrap()
+    Command::new(program).args(flags).env_clear().output().expect("the program that was built for this test")
 }
 
 #[rstest::rstest]

@@ -212,6 +212,33 @@ impl Store {
         self.point(&executor.latest_meta(), run.meta())
     }
 
+    /// Writes the process id of an executor, so that a stock agent that takes the directory over can watch it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    pub fn write_forked_pid(&self, run: &RunPaths, pid: u32) -> Result<(), CheckpointError> {
+        self.write_text(&run.forked_pid(), &pid.to_string())
+    }
+
+    /// Writes the UPID of an executor that registered over libprocess. It is not rewritten when it registers again.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; the executor must not be answered then.
+    pub fn write_executor_pid(&self, run: &RunPaths, upid: &str) -> Result<(), CheckpointError> {
+        self.write_text(&run.libprocess_pid(), upid)
+    }
+
+    /// Marks the executor of a run as one that speaks HTTP, at its first subscription.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; the executor must not be answered then.
+    pub fn write_http_marker(&self, run: &RunPaths) -> Result<(), CheckpointError> {
+        self.write(&run.http_marker(), &[])
+    }
+
     /// Lets the writes that follow wait for the disk together: at [`Together::settle`], or when they have become many.
     /// What must not happen before they stand is done afterwards. Not for a commit of resources, whose steps wait for
     /// each other.
@@ -231,12 +258,14 @@ impl Store {
         self.point(&executor.latest_work(), run.sandbox())
     }
 
-    /// Writes a task, before it is queued or launched.
+    /// Writes a task, before it is queued or launched. The updates of an earlier task of this id, whose end was
+    /// acknowledged, go first: behind them the next start would take the new task for one that has ended.
     ///
     /// # Errors
     ///
     /// Those of the file system.
     pub fn write_task(&self, paths: &TaskPaths, task: &Task) -> Result<(), CheckpointError> {
+        self.remove(&paths.updates())?;
         self.write_message(&paths.info(), task)
     }
 

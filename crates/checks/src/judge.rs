@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn a_check_is_told_when_its_result_changes() {
-        let argv = vec!["x".to_owned()];
-        let probe = ProbeSpec::Command(CommandProbe { argv, environment: Vec::new(), user: None });
+        let (program, argv) = ("x".to_owned(), vec!["x".to_owned()]);
+        let probe = ProbeSpec::Command(CommandProbe { program, argv, environment: Vec::new(), user: None });
         let spec = CheckSpec { probe, times: TIMES };
         let mut state = CheckState::default();
         let codes = [None, Some(3), Some(3), Some(0), None, None];

@@ -1,11 +1,12 @@
-//! Health checks and checks of Docker tasks: COMMAND by exec, HTTP and TCP inside the container's network namespace.
+//! Health checks and checks of tasks: COMMAND by exec in the container, or beside the process of a task without an image;
+//! HTTP and TCP inside the container's network namespace, or this machine's.
 //!
 //! Who calls it: `task-supervisor`, once for each check of a task whose container runs. It knows nothing of statuses: it
 //! tells what changed, and what must be kept so that the next process goes on with it.
 //!
 //! ```text
 //! HealthCheckSpec / CheckSpec ─┐
-//! Target (container, network) ─┼─ CheckRunner::start ─► Checker ─► CheckUpdate { news, state }
+//! Target (task, its network) ──┼─ CheckRunner::start ─► Checker ─► CheckUpdate { news, state }
 //! CheckState (of a record) ────┘    shared by all tasks:  ▲
 //!                                   turns, namespace      └ pause, resume, stop
 //!                                   thread, counters
@@ -68,8 +69,8 @@
 //! | `judge` | what answers mean: grace, failures in a row, changes; pure |
 //! | `runner` | what all checks share: turns, the namespace thread, settings |
 //! | `counts` | the numbers of a process's checks |
-//! | `target` | what is asked: the container and the way to its network |
-//! | `namespace`, `opener` | a network namespace, and the one thread that enters it |
+//! | `target` | what is asked: the container or process, and the way to its network |
+//! | `namespace`, `opener` | what is held of a task: a network namespace and the one thread that enters it, or a process |
 //! | `probe` | asking once, by command, HTTP or TCP |
 //! | `processes` | finding and killing what a command has started |
 //! | `engine_health` | the verdicts of Docker's own HEALTHCHECK, from one subscription for all tasks |

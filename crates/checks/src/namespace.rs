@@ -1,4 +1,4 @@
-//! A container's network namespace, held from the moment that the container runs.
+//! What is held of a task from the moment that it runs: a container's network namespace, or a process.
 //!
 //! The number of a process may come to mean another process. So the process is taken hold of first (a pidfd), then its
 //! namespace is opened, and then the process is asked whether it is the container's and still there: what was opened in
@@ -8,6 +8,7 @@ use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use mesos_containerizer::processes::{ProcessId, look};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fstat, open, stat};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -18,6 +19,10 @@ pub struct NetNamespace {
     fd: OwnedFd,
     process: OwnedFd,
 }
+
+/// A process of this machine.
+#[derive(Debug)]
+pub(crate) struct Held(OwnedFd);
 
 /// Why a container's namespace cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +59,20 @@ impl NetNamespace {
     }
 }
 
+impl Held {
+    /// Takes hold of a process; `None` if it has ended.
+    pub(crate) fn open(process: ProcessId) -> Option<Self> {
+        let raw = i32::try_from(process.pid).ok().and_then(Pid::from_raw)?;
+        let held = pidfd_open(raw, PidfdFlags::NONBLOCK).ok()?;
+        look(process.pid).is_some_and(|stat| stat.id == process && !stat.is_zombie).then_some(Self(held))
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        has_ended(self.0.as_fd())
+    }
+}
+
 impl AsFd for NetNamespace {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -87,6 +106,20 @@ mod tests {
         assert_eq!(NetNamespace::open(own, "no such container").unwrap_err(), NotVisible::Process);
         assert_eq!(NetNamespace::open(0, "").unwrap_err(), NotVisible::Process);
         assert_eq!(NetNamespace::open(u32::MAX, "").unwrap_err(), NotVisible::Process);
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_start() {
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let id = look(child.id()).unwrap().id;
+        assert!(Held::open(ProcessId { start: id.start + 1, ..id }).is_none());
+        let held = Held::open(id).unwrap();
+        assert!(!held.has_ended());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(held.has_ended());
+        assert!(Held::open(id).is_none());
     }
 
     #[test]

@@ -112,14 +112,14 @@ impl Opener {
         let (home, counters) = (self.home, self.counters.clone());
         thread::Builder::new()
             .name("net-namespaces".to_owned())
-            .spawn(move || serve(&wanted, home, &counters))
+            .spawn(move || serve(wanted, home, &counters))
             .map_err(OpenError::Thread)?;
         Ok(requests)
     }
 }
 
 /// Serves requests until nobody can ask any more, or until it cannot come back.
-fn serve(wanted: &Receiver<Request>, home: Home, counters: &Counters) {
+fn serve(wanted: Receiver<Request>, home: Home, counters: &Counters) {
     let home = match home() {
         Ok(home) => home,
         Err(error) => {
@@ -137,6 +137,9 @@ fn serve(wanted: &Receiver<Request>, home: Home, counters: &Counters) {
         {
             Counters::add(&counters.replaced_threads);
             tracing::error!(%error, "the namespace thread cannot come back and is replaced");
+            // Who hears of the loss asks again at once, and must find that nobody serves here any more.
+            drop(wanted);
+            drop(answer);
             return;
         }
         // Nobody waits any more for a check that was given up.

@@ -1,22 +1,48 @@
-//! What is asked: a container, and the way to its network.
+//! What is asked: a container or a process of this machine, and the way to its network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use docker_engine::{Engine, Inspection};
+use mesos_containerizer::aside::Surroundings;
+use mesos_containerizer::processes::ProcessId;
 use mesos_types::IpFamily;
 
-use crate::namespace::{NetNamespace, is_of_container};
+use crate::namespace::{Held, NetNamespace, is_of_container};
 
-/// A container that runs, as its checks reach it.
+/// A task that runs, as its checks reach it.
 #[derive(Debug, Clone)]
 pub struct Target {
+    pub(crate) subject: Subject,
+    pub(crate) reach: Reach,
+}
+
+/// What a task is here.
+#[derive(Debug, Clone)]
+pub(crate) enum Subject {
+    Container(Container),
+    Process(Process),
+}
+
+/// A container of an engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Container {
     pub(crate) engine: Engine,
     /// The engine's id of the container.
-    pub(crate) container: String,
+    pub(crate) id: String,
     /// The first process of the container, where its number means something here.
     pub(crate) init: Option<u32>,
-    pub(crate) reach: Reach,
+    /// Its network namespace, where it has one of its own that is in sight.
+    namespace: Option<Arc<NetNamespace>>,
+}
+
+/// A process of this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    /// What its commands share with it.
+    pub(crate) surroundings: Surroundings,
+    /// `None`: it had ended before it was taken hold of.
+    held: Option<Arc<Held>>,
 }
 
 /// The way to a container's network.
@@ -73,13 +99,28 @@ impl Target {
             }
         };
         let init = pid.filter(|pid| is_of_container(*pid, &inspection.id));
-        Self { engine: engine.clone(), container: inspection.id.clone(), init, reach }
+        let namespace = match &reach {
+            Reach::Namespace(namespace) => Some(namespace.clone()),
+            Reach::Own | Reach::Addresses { .. } => None,
+        };
+        let container = Container { engine: engine.clone(), id: inspection.id.clone(), init, namespace };
+        Self { subject: Subject::Container(container), reach }
+    }
+
+    /// Takes hold of a task without an image, by its process: to be called once it runs, and again after an adoption. Its
+    /// network is this machine's.
+    pub fn of_process(process: ProcessId, surroundings: Surroundings) -> Self {
+        let held = Held::open(process).map(Arc::new);
+        Self { subject: Subject::Process(Process { surroundings, held }), reach: Reach::Own }
     }
 
     /// The same container, as an agent sees it that is in a container of its own: no process, and another network.
     #[must_use]
     pub fn from_afar(mut self, ipv4: Option<Ipv4Addr>, ipv6: Option<Ipv6Addr>) -> Self {
-        self.init = None;
+        if let Subject::Container(container) = &mut self.subject {
+            container.init = None;
+            container.namespace = None;
+        }
         self.reach = Reach::Addresses { ipv4, ipv6 };
         self
     }
@@ -89,14 +130,29 @@ impl Target {
         &self.reach
     }
 
-    /// Whether the container is known to have ended.
+    /// Whether the task is known to have ended.
     pub(crate) fn has_ended(&self) -> bool {
-        match &self.reach {
-            Reach::Namespace(namespace) => namespace.has_ended(),
-            Reach::Own | Reach::Addresses { .. } => {
-                self.init.is_some_and(|pid| !is_of_container(pid, &self.container))
-            }
+        match &self.subject {
+            Subject::Container(container) => container.has_ended(),
+            Subject::Process(process) => process.has_ended(),
         }
+    }
+}
+
+impl Container {
+    /// Whether it is known to have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        match &self.namespace {
+            Some(namespace) => namespace.has_ended(),
+            None => self.init.is_some_and(|pid| !is_of_container(pid, &self.id)),
+        }
+    }
+}
+
+impl Process {
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| held.has_ended())
     }
 }
 

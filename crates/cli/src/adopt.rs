@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesos_types::FrameworkId;
-use task_supervisor::{Adoption, Supervisor, TaskKilling};
+use task_supervisor::{Adoption, Kind, Supervisor, TaskKilling};
 use tokio::sync::mpsc;
 
 use crate::args::AdoptArgs;
 use crate::failure::{Failure, OURS};
 use crate::find::{self, KnownRun};
+use crate::logs::Feed;
 use crate::out;
 use crate::pick::pick;
-use crate::run::follow::{Followed, Signals, follow};
+use crate::run::follow::{Followed, OutputEnd, Signals, follow};
 use crate::run::launch::OUTPUT;
 use crate::run::show::Show;
 use crate::runs::{Claim, OwnedRun, Ownership};
@@ -34,7 +35,9 @@ pub(crate) async fn adopt(args: AdoptArgs) -> Result<u8, Failure> {
         out::note("note every task has ended or has an owner: there is nothing to adopt");
         return Ok(0);
     }
-    let supervisor = setup.supervisor(setup.containerizer().await?);
+    let of_wanted = runs.known.iter().filter(|run| wanted.contains(&run.identity.framework_id));
+    let kinds = of_wanted.filter(|run| !run.is_terminal()).map(KnownRun::kind);
+    let supervisor = setup.supervisor(setup.containerizers(kinds).await?);
     let mut extent = Extent::All;
     let mut owned = BTreeMap::new();
     for id in wanted {
@@ -56,9 +59,13 @@ pub(crate) async fn adopt(args: AdoptArgs) -> Result<u8, Failure> {
     let signals = Signals::listen();
     let mut followed = Vec::with_capacity(tasks.len());
     for task in tasks {
+        let meanwhile = match task.kind() {
+            Kind::Docker => "",
+            Kind::Mesos => "; mesos-docker logs has what it wrote meanwhile",
+        };
         match take(&supervisor, task).await {
             Ok(task) => {
-                show.note(&format!("{}: adopted; its output goes on here", task.name));
+                show.note(&format!("{}: adopted; its output goes on here{meanwhile}", task.name));
                 followed.push(task);
             }
             Err(failure) => {
@@ -95,13 +102,27 @@ fn choose(known: &[KnownRun], ids: &[String]) -> Result<BTreeSet<FrameworkId>, F
 }
 
 async fn take(supervisor: &Supervisor, run: KnownRun) -> Result<Followed, Failure> {
+    let failed =
+        |error: &dyn std::error::Error| Failure::of(format!("cannot adopt {}", run.identity.task_id), error);
     let (tap, output) = mpsc::channel(OUTPUT);
+    // What an earlier process launched without an engine is copied into the sandbox by its own parent.
+    let feed = match run.kind() == Kind::Mesos && !run.record.is_waiting {
+        true => Some(Feed::from_now(&run.layout).map_err(|error| failed(&error))?),
+        false => None,
+    };
+    let (tap, output_end) = match feed {
+        Some(feed) => {
+            tokio::spawn(feed.run(tap));
+            (None, OutputEnd::ByItself)
+        }
+        None => (Some(tap), OutputEnd::WithTheTask),
+    };
     let handle = supervisor
-        .adopt(run.layout, Adoption::new(TaskKilling::Sent).tap(Some(tap)))
+        .adopt(run.layout.clone(), Adoption::new(TaskKilling::Sent).tap(tap))
         .await
-        .map_err(|error| Failure::of(format!("cannot adopt {}", run.identity.task_id), &error))?;
+        .map_err(|error| failed(&error))?;
     let container_id = run.identity.container_id;
-    Ok(Followed { name: run.identity.task_id.to_string(), container_id, handle, output })
+    Ok(Followed { name: run.identity.task_id.to_string(), container_id, handle, output, output_end })
 }
 
 fn process(pid: Option<u32>) -> String {

@@ -59,14 +59,14 @@ which the task ended.";
 
 const ADOPT_HELP: &str = "\
 Takes over the tasks of runs whose mesos-docker ended before them, as by kill -9: their output goes on where it \
-stopped, without gap or double, and they are followed to their end as by run, with its exit codes and Ctrl-C. \
+stopped, without gap or double (that of tasks without an image from now on), and they are followed to their end as by run, with its exit codes and Ctrl-C. \
 Without an ID all such runs of the --work_dir are taken over; with one, all tasks of its run.
 
 Example:
   mesos-docker adopt web";
 
 const CLEANUP_HELP: &str = "\
-Removes the containers (with their anonymous volumes), sandboxes and records of this --work_dir's runs that no process \
+Removes the containers (with their anonymous volumes), processes, sandboxes and records of this --work_dir's runs that no process \
 supervises, also of tasks that still run without a supervisor. Runs that a mesos-docker supervises are left alone, and \
 so is everything of agents.
 
@@ -74,7 +74,7 @@ Examples:
   mesos-docker cleanup --dry-run
   mesos-docker cleanup --work_dir=/tmp/w";
 
-/// Runs Marathon app definitions and Mesos TaskInfos in Docker, as a Mesos agent would, without a cluster.
+/// Runs Marathon app definitions and Mesos TaskInfos, in Docker or as processes, as a Mesos agent would, without a cluster.
 #[derive(Debug, Parser)]
 #[command(name = "mesos-docker", version, max_term_width = 110)]
 #[command(after_help = HELP)]
@@ -91,7 +91,7 @@ pub(crate) enum Command {
     /// Run an app definition, an array of them, or a TaskInfo, and follow it to its end.
     #[command(after_help = RUN_HELP)]
     Run(RunArgs),
-    /// Check a definition; print the TaskInfo, the create request and the policy's verdict, and send nothing.
+    /// Check a definition; print the TaskInfo and what would run, with the policy's verdict, and do nothing.
     #[command(after_help = VALIDATE_HELP)]
     Validate(ValidateArgs),
     /// List the tasks of this work_dir.

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use docker_containerizer::Identity;
+use mesos_containerizer::Seen;
 use mesos_proto::Message;
 use mesos_proto::v1::{self, TaskState};
 use mesos_types::{AgentId, ExecutorId, FrameworkId, TaskId};
-use task_supervisor::{Phase, Record, RecordStore, RunLayout};
+use task_supervisor::{Kind, Phase, Record, RecordStore, RunLayout};
 
+use crate::check::kind_of;
 use crate::failure::chain;
 use crate::out;
 use crate::runs::{self, Ownership};
@@ -57,10 +59,30 @@ impl KnownRun {
         self.record.phase == Phase::Terminal
     }
 
-    /// The image, as the task names it.
+    /// The image, as the task names it; empty if it has none.
     pub(crate) fn image(&self) -> &str {
-        let container = self.info.as_ref().and_then(|info| info.container.as_ref());
-        container.and_then(|container| container.docker.as_ref()).map_or("", |docker| docker.image.as_str())
+        let docker = self.container().and_then(|container| container.docker.as_ref());
+        docker.filter(|_| self.kind() == Kind::Docker).map_or("", |docker| docker.image.as_str())
+    }
+
+    /// Who has its container, or is to have it.
+    pub(crate) fn kind(&self) -> Kind {
+        match &self.info {
+            Some(info) if self.record.is_waiting => kind_of(info.container.as_ref()),
+            _ => self.record.containerizer,
+        }
+    }
+
+    /// What is seen of its process; `None` for a task with an image, and for one that was not started.
+    pub(crate) fn process(&self) -> Option<Seen> {
+        match self.kind() {
+            Kind::Docker => None,
+            Kind::Mesos => mesos_containerizer::seen(self.layout.state()),
+        }
+    }
+
+    fn container(&self) -> Option<&v1::ContainerInfo> {
+        self.info.as_ref().and_then(|info| info.container.as_ref())
     }
 }
 
@@ -75,9 +97,18 @@ impl Runs {
 
 /// Finds all runs of a work directory, the oldest first. Blocks on the file system.
 pub(crate) fn runs(work_dir: &Path) -> Runs {
+    runs_where(work_dir, |_| true)
+}
+
+/// Finds the runs of one framework, those without a broken record. Blocks on the file system.
+pub(crate) fn runs_of(work_dir: &Path, framework_id: &FrameworkId) -> Vec<KnownRun> {
+    runs_where(work_dir, |found| found == framework_id).known
+}
+
+fn runs_where(work_dir: &Path, wanted: impl Fn(&FrameworkId) -> bool) -> Runs {
     let mut owners = BTreeMap::new();
     let mut found = Runs::default();
-    for place in places(&work_dir.join("meta"), |_| true) {
+    for place in places(&work_dir.join("meta"), wanted) {
         let owner = owners
             .entry(place.framework_id.clone())
             .or_insert_with(|| runs::ownership(work_dir, &place.framework_id));

@@ -1,8 +1,10 @@
 //! `mesos-docker inspect`: all that is known of a task, in one JSON object.
 
+use mesos_containerizer::Seen;
 use mesos_proto::json::{Names, to_json_set};
 use mesos_proto::v1::TaskInfo;
 use serde_json::{Value, json};
+use task_supervisor::Kind;
 
 use crate::args::InspectArgs;
 use crate::failure::{Failure, chain};
@@ -20,11 +22,14 @@ pub(crate) async fn inspect(args: InspectArgs) -> Result<u8, Failure> {
     runs.tell_broken();
     let run = pick(&runs.known, &args.id)?;
     let mut object = describe(run);
-    let container = container(&setup, run).await.unwrap_or_else(|failure| {
-        out::note(&format!("note the container is not shown: {}", failure.message()));
-        Value::Null
-    });
-    object["container"] = container;
+    if run.kind() == Kind::Docker {
+        object["container"] = container(&setup, run).await.unwrap_or_else(|failure| {
+            out::note(&format!("note the container is not shown: {}", failure.message()));
+            Value::Null
+        });
+    } else {
+        object["process"] = process(run);
+    }
     out::pretty(&object)?;
     Ok(0)
 }
@@ -44,6 +49,7 @@ fn describe(run: &KnownRun) -> Value {
         "framework_id": identity.framework_id,
         "executor_id": identity.executor_id,
         "container_id": identity.container_id,
+        "containerizer": run.kind().name(),
         "container_name": run.record.container_name,
         "engine_id": run.record.engine_id,
         "phase": run.record.phase,
@@ -62,6 +68,16 @@ fn describe(run: &KnownRun) -> Value {
 fn without_secrets(mut json: Value) -> Value {
     hide_secrets(&mut json);
     json
+}
+
+/// The task's process, if it was started.
+fn process(run: &KnownRun) -> Value {
+    let started = run.record.process.map(|process| process.started_ns);
+    match run.process() {
+        Some(Seen::Runs(process)) => json!({ "pid": process.pid, "is_running": true, "started_ns": started }),
+        Some(Seen::Gone) => json!({ "pid": null, "is_running": false, "started_ns": started }),
+        None => Value::Null,
+    }
 }
 
 /// The engine's inspection, if the container is there.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mesos_types::ContainerId;
-use task_supervisor::{Adoption, KillRequest, Phase, RecordStore, RunLayout, TaskKilling, Update};
+use task_supervisor::{Adoption, KillRequest, Kind, Phase, RecordStore, RunLayout, TaskKilling, Update};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -94,7 +94,10 @@ async fn ask(setup: &Setup, run: &KnownRun, grace: Option<Duration>) -> Result<A
             run.identity.task_id,
             deadline.as_secs()
         ))
-        .hint("its owner goes on trying; is the Docker Engine alive?")),
+        .hint(match run.kind() {
+            Kind::Docker => "its owner goes on trying; is the Docker Engine alive?",
+            Kind::Mesos => "its owner goes on trying",
+        })),
     }
 }
 
@@ -121,14 +124,18 @@ async fn converse(
 }
 
 /// Adopts the task and kills it, so that its record tells the end and its container goes.
-async fn kill_as_owner(setup: &Setup, run: &KnownRun, grace: Option<Duration>) -> Result<String, Failure> {
+pub(crate) async fn kill_as_owner(
+    setup: &Setup,
+    run: &KnownRun,
+    grace: Option<Duration>,
+) -> Result<String, Failure> {
     // Somebody else may have ended it before the run was ours.
     if let Some(state) = ended(&run.layout) {
         return Ok(state);
     }
     let failed =
         |error: &dyn std::error::Error| Failure::of(format!("cannot kill {}", run.identity.task_id), error);
-    let supervisor = setup.supervisor(setup.containerizer().await?);
+    let supervisor = setup.supervisor(setup.containerizers([run.kind()]).await?);
     let mut handle = supervisor
         .adopt(run.layout.clone(), Adoption::new(TaskKilling::Omitted))
         .await
@@ -145,8 +152,12 @@ async fn kill_as_owner(setup: &Setup, run: &KnownRun, grace: Option<Duration>) -
         None
     };
     let state = timeout(deadline, end).await.ok().flatten().ok_or_else(|| {
-        Failure::ours(format!("{} has not ended within {}s", run.identity.task_id, deadline.as_secs()))
-            .hint("is the Docker Engine alive? mesos-docker kill goes on where this one ended")
+        Failure::ours(format!("{} has not ended within {}s", run.identity.task_id, deadline.as_secs())).hint(
+            match run.kind() {
+                Kind::Docker => "is the Docker Engine alive? mesos-docker kill goes on where this one ended",
+                Kind::Mesos => "mesos-docker kill goes on where this one ended",
+            },
+        )
     })?;
     supervisor.containerizer().settled().await;
     Ok(state)

@@ -1,4 +1,4 @@
-//! `mesos-docker`: runs Marathon app definitions and TaskInfos through the Docker containerizer, no cluster needed.
+//! `mesos-docker`: runs Marathon app definitions and TaskInfos through the containerizers of an agent, no cluster needed.
 
 mod adopt;
 mod args;

@@ -8,8 +8,8 @@ use flags::{DOCKER_FLAGS, DockerSettings, FlagDef, FlagKind, LoadedDockerSetting
 use crate::failure::Failure;
 
 /// Flags that are the agent's: accepted, and said to do nothing here.
-const AGENTS_ONLY: [&str; 3] =
-    ["docker_kill_orphans", "docker_mesos_image", "executor_environment_variables"];
+const AGENTS_ONLY: [&str; 4] =
+    ["docker_kill_orphans", "docker_mesos_image", "docker_no_host_pid", "executor_environment_variables"];
 
 /// The flags that were given, by name.
 #[derive(Debug, Clone, Default)]

@@ -1,12 +1,16 @@
-//! `mesos-docker ps`: the tasks of a work directory, from the records and one list of the engine.
+//! `mesos-docker ps`: the tasks of a work directory, from the records, one list of the engine if a task has an image, and
+//! a look at the processes of those without.
 
 use std::collections::BTreeMap;
 
+use mesos_containerizer::Seen;
 use mesos_proto::v1::TaskInfo;
 use mesos_types::ContainerId;
 use serde_json::{Value, json};
+use task_supervisor::Kind;
 
 use crate::args::PsArgs;
+use crate::check::kind_of;
 use crate::failure::Failure;
 use crate::find::{self, KnownRun};
 use crate::listing::{self, Container};
@@ -23,15 +27,18 @@ type Listing = Option<BTreeMap<ContainerId, Container>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Row([String; 8]);
 
-const HEAD: [&str; 8] = ["TASK", "CONTAINER", "STATE", "ENGINE", "IMAGE", "PORTS", "AGE", "OWNER"];
+const HEAD: [&str; 8] = ["TASK", "CONTAINER", "STATE", "RUNS", "IMAGE", "PORTS", "AGE", "OWNER"];
+
+/// The word for a container or a process that is not there.
+const GONE: &str = "gone";
 
 /// Lists tasks.
 pub(crate) async fn ps(args: PsArgs) -> Result<u8, Failure> {
     let setup = Setup::new(&args.flags.0)?;
     let mut runs = find::runs(&setup.work_dir);
     runs.tell_broken();
-    let listing = listing(&setup).await;
     runs.known.retain(|run| args.all || !run.is_terminal());
+    let listing = listing(&setup, &runs.known).await;
     if args.json {
         runs.known.iter().try_for_each(|run| out::line(&object(run, &listing).to_string()))?;
         return Ok(0);
@@ -41,8 +48,11 @@ pub(crate) async fn ps(args: PsArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Lists the containers. Without an engine the records are shown all the same.
-async fn listing(setup: &Setup) -> Listing {
+/// Lists the containers, unless all tasks are processes. Without an engine the records are shown all the same.
+async fn listing(setup: &Setup, runs: &[KnownRun]) -> Listing {
+    if !runs.is_empty() && runs.iter().all(|run| run.kind() != Kind::Docker) {
+        return Some(BTreeMap::new());
+    }
     let listed = async { listing::containers(&setup.engine().await?, &setup.work_dir).await };
     match listed.await {
         Ok(listed) => Some(listed),
@@ -63,8 +73,12 @@ fn row(run: &KnownRun, listing: &Listing) -> Row {
         run.identity.task_id.to_string(),
         short(run.identity.container_id),
         run.state().as_str_name().to_owned(),
-        engine_state(run, listing).unwrap_or("?").to_owned(),
-        if run.image().is_empty() { "?".into() } else { run.image().to_owned() },
+        place(run, listing).unwrap_or_else(|| "?".to_owned()),
+        match (run.image(), run.kind()) {
+            ("", Kind::Docker) => "?".into(),
+            ("", Kind::Mesos) => "-".into(),
+            (image, _) => image.to_owned(),
+        },
         run.info.as_ref().map(ports).filter(|ports| !ports.is_empty()).unwrap_or_else(|| "-".into()),
         age(run.created),
         owner,
@@ -83,7 +97,9 @@ fn object(run: &KnownRun, listing: &Listing) -> Value {
         "framework_id": run.identity.framework_id,
         "engine_id": run.record.engine_id,
         "state": run.state().as_str_name(),
+        "containerizer": run.kind().name(),
         "engine_state": engine_state(run, listing),
+        "pid": pid(run),
         "image": run.image(),
         "ports": run.info.as_ref().map(ports).unwrap_or_default(),
         "created": created.map(|time| time.to_string()),
@@ -92,14 +108,43 @@ fn object(run: &KnownRun, listing: &Listing) -> Value {
     })
 }
 
-/// The engine's word for the container's state; `gone` if it has none, and nothing if it was not asked.
-fn engine_state<'a>(run: &KnownRun, listing: &'a Listing) -> Option<&'a str> {
-    let listing = listing.as_ref()?;
-    Some(listing.get(&run.identity.container_id).map_or("gone", |container| container.state.as_str()))
+/// The engine's word for a container, or a process's number; `-` for a task that was not started.
+fn place(run: &KnownRun, listing: &Listing) -> Option<String> {
+    match (run.kind(), run.process()) {
+        (Kind::Docker, _) => engine_state(run, listing).map(str::to_owned),
+        (Kind::Mesos, Some(Seen::Runs(process))) => Some(format!("pid {}", process.pid)),
+        (Kind::Mesos, Some(Seen::Gone)) => Some(GONE.to_owned()),
+        (Kind::Mesos, None) => Some("-".to_owned()),
+    }
 }
 
-/// The host ports that reach a task, as it asks for them.
+/// The number of a task's process, while it runs.
+fn pid(run: &KnownRun) -> Option<u32> {
+    match run.process() {
+        Some(Seen::Runs(process)) => Some(process.pid),
+        Some(Seen::Gone) | None => None,
+    }
+}
+
+/// The engine's word for the container's state; `gone` if it has none, and nothing if it was not asked, or has no
+/// container of the task.
+fn engine_state<'a>(run: &KnownRun, listing: &'a Listing) -> Option<&'a str> {
+    let listing = listing.as_ref().filter(|_| run.kind() == Kind::Docker)?;
+    Some(listing.get(&run.identity.container_id).map_or(GONE, |container| container.state.as_str()))
+}
+
+/// The host ports that reach a task, as it asks for them: those of its mappings, or of its resources.
 fn ports(info: &TaskInfo) -> String {
+    if kind_of(info.container.as_ref()) == Kind::Mesos {
+        let of_ports = info.resources.iter().filter(|resource| resource.name == "ports");
+        let ranges =
+            of_ports.filter_map(|resource| resource.ranges.as_ref()).flat_map(|ranges| &ranges.range);
+        let shown = ranges.map(|range| match range.begin == range.end {
+            true => range.begin.to_string(),
+            false => format!("{}-{}", range.begin, range.end),
+        });
+        return shown.collect::<Vec<_>>().join(",");
+    }
     let docker = info.container.as_ref().and_then(|container| container.docker.as_ref());
     let mappings = docker.map(|docker| docker.port_mappings.as_slice()).unwrap_or_default();
     let shown: Vec<_> = mappings
@@ -147,7 +192,7 @@ mod tests {
         let cells = ["a-long-task-id", "c", "TASK_RUNNING", "running", "i", "-", "3s", "17"];
         let text = table(&[Row(cells.map(str::to_owned))]);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], "TASK            CONTAINER  STATE         ENGINE   IMAGE  PORTS  AGE  OWNER");
+        assert_eq!(lines[0], "TASK            CONTAINER  STATE         RUNS     IMAGE  PORTS  AGE  OWNER");
         assert_eq!(lines[1], "a-long-task-id  c          TASK_RUNNING  running  i      -      3s   17");
     }
 

@@ -1,18 +1,22 @@
 //! From flags to a supervisor that can launch.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use docker_containerizer::policy::{self, HostPlaces, Policy, Preset};
 use docker_containerizer::request::{EngineFacts, RequestSettings};
-use docker_containerizer::{Containerizer, OperatorConfig, RemovalDelay};
+use docker_containerizer::{Containerizer as Docker, OperatorConfig, RemovalDelay};
 use docker_engine::Engine;
 use docker_setup::FetchPlaces;
+use fetcher::agent::Fetcher;
 use flags::DockerSettings;
+use flags::agent::ContainmentFlags;
+use mesos_containerizer::Containerizer as Plain;
 use mesos_types::Reading;
-use task_supervisor::{Supervisor, SupervisorSettings};
+use task_supervisor::{Composing, Kind, Supervisor, SupervisorSettings};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
@@ -37,6 +41,7 @@ pub(crate) struct Setup {
     operator: Option<OperatorConfig>,
     /// Whether somebody said where the fetcher's cache is.
     cache_dir_given: bool,
+    fetcher: OnceLock<Fetcher>,
 }
 
 /// Who says where the engine listens.
@@ -65,7 +70,7 @@ impl Setup {
         // Who launches nothing allows nothing.
         let policy = Arc::new(Policy::preset(Preset::Strict, HostPlaces::default()));
         let cache_dir_given = flags.is_given("fetcher_cache_dir");
-        Ok(Self { work_dir, settings, policy, socket, operator, cache_dir_given })
+        Ok(Self { work_dir, settings, policy, socket, operator, cache_dir_given, fetcher: OnceLock::new() })
     }
 
     /// Reads the flags and the policy, for a command that launches tasks or says what would be launched. The others go on
@@ -133,28 +138,59 @@ impl Setup {
         Engine::connect(options).await.map_err(|error| unreachable_engine(&error))
     }
 
+    /// The containerizers of tasks of these kinds. Without a task that has an image no engine is needed. The work
+    /// directory must exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`Setup::engine`], and isolation that this machine cannot do.
+    pub(crate) async fn containerizers(
+        &self,
+        kinds: impl IntoIterator<Item = Kind>,
+    ) -> Result<Composing, Failure> {
+        let kinds: BTreeSet<Kind> = kinds.into_iter().collect();
+        let mut composing = Composing::default();
+        if kinds.contains(&Kind::Docker) {
+            composing = composing.docker_next(self.docker().await?);
+        }
+        if kinds.contains(&Kind::Mesos) {
+            composing = composing.mesos_next(self.plain()?);
+        }
+        Ok(composing)
+    }
+
     /// The containerizer on the engine.
     ///
     /// # Errors
     ///
     /// As [`Setup::engine`].
-    pub(crate) async fn containerizer(&self) -> Result<Containerizer, Failure> {
+    pub(crate) async fn docker(&self) -> Result<Docker, Failure> {
         let engine = self.engine().await?;
         let settings = docker_setup::containerizer_settings(
             &self.settings,
             self.request_settings()?,
             self.operator.clone(),
-            self.fetch_places(),
+            self.fetcher(),
         );
-        Containerizer::new(engine, settings)
+        Docker::new(engine, settings)
             .await
             .map_err(|error| Failure::of("cannot use the Docker Engine", &error))
     }
 
+    /// The containerizer of processes of this machine.
+    fn plain(&self) -> Result<Plain, Failure> {
+        let flags = ContainmentFlags::default();
+        let containment = docker_setup::containment(&flags, &self.settings, &self.work_dir)
+            .map_err(|error| Failure::of("cannot isolate tasks without an image", &error))?;
+        let settings =
+            docker_setup::plain_settings(&self.settings, containment, self.fetcher(), &self.work_dir);
+        Ok(Plain::new(settings))
+    }
+
     /// The supervisor for this work directory, which must exist.
-    pub(crate) fn supervisor(&self, containerizer: Containerizer) -> Supervisor {
+    pub(crate) fn supervisor(&self, containerizers: Composing) -> Supervisor {
         Supervisor::new(
-            containerizer,
+            containerizers,
             SupervisorSettings {
                 work_dir: self.work_dir.clone(),
                 default_grace: DEFAULT_GRACE.max(self.settings.docker_stop_timeout),
@@ -174,6 +210,11 @@ impl Setup {
         }
         tracing::warn!("--docker_remove_delay: stopped containers stay until mesos-docker cleanup");
         RemovalDelay::Never
+    }
+
+    /// What fetches for both containerizers: its cache has one owner.
+    fn fetcher(&self) -> Fetcher {
+        self.fetcher.get_or_init(|| docker_setup::fetcher(&self.settings, self.fetch_places())).clone()
     }
 
     /// Where the fetcher has its cache: of this work directory unless a flag says otherwise, since the agent's own is not

@@ -1,22 +1,24 @@
-//! `mesos-docker validate`: what would be sent and what the policy says of it, without sending anything.
+//! `mesos-docker validate`: what would be sent or run and what the policy says of it, without doing anything.
 
 use docker_containerizer::policy::Verdict;
 use docker_containerizer::request::{EngineFacts, Request};
 use marathon_app::PortPool;
 use mesos_proto::json::{Names, to_json_set};
 use mesos_proto::v1::TaskInfo;
+use mesos_types::{PlainCommand, PlainTaskSpec};
 use serde_json::{Value, json};
+use task_supervisor::Kind;
 
 use crate::args::ValidateArgs;
-use crate::check::{Checked, check};
+use crate::check::{Checked, What, check, kind_of};
 use crate::document;
 use crate::failure::{Failure, OURS};
 use crate::out;
 use crate::redact::{hide_secret_variables, hide_secrets};
 use crate::setup::{Setup, facts_without_engine};
 
-/// Prints the TaskInfo, the create request and the policy's verdict of each task. Answers 125 when the policy does not
-/// allow one of them.
+/// Prints the TaskInfo of each task, with the create request and the policy's verdict, or without an image with the
+/// process. Answers 125 when the policy does not allow one of them.
 pub(crate) async fn validate(args: ValidateArgs) -> Result<u8, Failure> {
     let mut ports = PortPool::new([PortPool::DEFAULT_HOST_PORTS]);
     let tasks = document::read(&args.definition, &mut ports)?;
@@ -24,7 +26,11 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<u8, Failure> {
     for note in &tasks.notes {
         out::note(&format!("note {note}"));
     }
-    let (engine, mut assumed) = engine(&mut setup, &args).await;
+    let needs_engine = tasks.infos.iter().any(|info| kind_of(info.container.as_ref()) == Kind::Docker);
+    let (engine, mut assumed) = match needs_engine {
+        true => engine(&mut setup, &args).await,
+        false => (facts_without_engine(), None),
+    };
     let mut shown = Vec::with_capacity(tasks.infos.len());
     let file = document::shown(&args.definition.file);
     let mut code = 0;
@@ -34,17 +40,22 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<u8, Failure> {
         if let Some(assumed) = assumed.take() {
             out::note(&assumed);
         }
-        for notice in &checked.request.notices {
+        for notice in checked.notices() {
             out::note(&format!("note {notice}"));
         }
-        for violation in checked.verdict.violations() {
-            out::note(&format!("denied {violation}"));
-            code = OURS;
-        }
-        if let more @ 1.. = checked.verdict.untold() {
-            out::note(&format!("denied {more} more of the same task"));
-        }
-        shown.push(describe(&setup, info, &checked, &engine)?);
+        shown.push(match &checked.what {
+            What::Docker { request, verdict } => {
+                for violation in verdict.violations() {
+                    out::note(&format!("denied {violation}"));
+                    code = OURS;
+                }
+                if let more @ 1.. = verdict.untold() {
+                    out::note(&format!("denied {more} more of the same task"));
+                }
+                describe(&setup, info, request, verdict, &engine)?
+            }
+            What::Plain(task) => describe_plain(info, task, &checked),
+        });
     }
     shown.iter().try_for_each(out::pretty)?;
     Ok(code)
@@ -67,15 +78,38 @@ async fn engine(setup: &mut Setup, args: &ValidateArgs) -> (EngineFacts, Option<
     (facts, Some(line))
 }
 
+/// A task's message without the values of secrets.
+fn shown_info(info: &TaskInfo) -> Value {
+    let mut task_info = to_json_set(info, Names::V1);
+    hide_secrets(&mut task_info);
+    task_info
+}
+
+/// What would run of a task without an image.
+fn describe_plain(info: &TaskInfo, task: &PlainTaskSpec, checked: &Checked) -> Value {
+    let argv = match &task.command {
+        PlainCommand::Shell(line) => json!(["/bin/sh", "-c", line]),
+        PlainCommand::Program { program, arguments } => {
+            json!([[program.clone()].as_slice(), &arguments[1..]].concat())
+        }
+    };
+    let environment = task.environment.iter().map(|one| format!("{}={}", one.name(), one.value()));
+    let owner = checked.owner.map(|owner| json!({ "uid": owner.uid(), "gid": owner.gid() }));
+    json!({
+        "task_info": shown_info(info),
+        "containerizer": Kind::Mesos.name(),
+        "process": { "argv": argv, "env": environment.collect::<Vec<_>>(), "user": task.user, "runs_as": owner },
+    })
+}
+
 fn describe(
     setup: &Setup,
     info: &TaskInfo,
-    checked: &Checked,
+    request: &Request,
+    verdict: &Verdict,
     engine: &EngineFacts,
 ) -> Result<Value, Failure> {
-    let mut task_info = to_json_set(info, Names::V1);
-    hide_secrets(&mut task_info);
-    let Request { name, body, connections, .. } = &checked.request;
+    let Request { name, body, connections, .. } = request;
     let unprintable = |error: serde_json::Error| Failure::of("the request cannot be printed", &error);
     let mut create_request = serde_json::to_value(body).map_err(unprintable)?;
     hide_secret_variables(&mut create_request, info);
@@ -85,12 +119,13 @@ fn describe(
         connects.push(json!({ "network": connection.network, "endpoint_config": settings }));
     }
     Ok(json!({
-        "task_info": task_info,
+        "task_info": shown_info(info),
+        "containerizer": Kind::Docker.name(),
         "container_name": name,
         "api_version": engine.api_version.to_string(),
         "create_request": create_request,
         "network_connects": connects,
-        "policy": policy(setup, &checked.verdict),
+        "policy": policy(setup, verdict),
     }))
 }
 

@@ -7,7 +7,7 @@ use mesos_types::{Limit, Megabytes};
 
 use crate::driver::{Driver, Watched};
 use crate::exit::SeenExit;
-use crate::termination::{Ending, EngineSeen, Exit, Limitation, LogsEnd, Termination, Unknown};
+use containerizer::{Ending, EngineSeen, Exit, Limitation, LogsEnd, Termination, Unknown};
 
 /// The pause between looks at a container that should be stopped.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

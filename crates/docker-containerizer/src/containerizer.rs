@@ -17,7 +17,6 @@ use mesos_types::{ContainerId, EnvVar, FieldError, TaskLimits, TaskResources, Ta
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::blocking::blocking;
 use crate::credentials::CredentialSources;
 use crate::driver::{Command, Driver, Lines, View, Watched};
 use crate::exit::over;
@@ -26,13 +25,22 @@ use crate::labels::Labels;
 use crate::lifecycle::Life;
 use crate::logs::{CursorStore, LogFiles, LogSettings, NoteSender, Source};
 use crate::names::container_name;
-use crate::order::{AdoptOrder, LaunchOrder, Running, StopSignal};
+use crate::order::{AdoptOrder, LaunchOrder, Running};
 use crate::request::{self, CpuQuota, EngineFacts, Output, Request, RequestInput, RequestSettings};
-use crate::termination::{Kill, Termination};
-use crate::usage::{self, Host, Usage};
+use containerizer::Kill;
+use containerizer::StopSignal;
+use containerizer::Usage;
+use containerizer::blocking;
+use containerizer::cgroups::Host;
 
 /// How many commands may wait for a driver: a kill that finds the queue full is one of many like it.
 const COMMANDS: usize = 16;
+
+/// How often a container that could not be updated is looked at, to tell whether it is ending.
+const LOOKS: usize = 10;
+
+/// How long between two looks.
+const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What the flags say about the containerizer.
 #[derive(Debug, Clone)]
@@ -101,10 +109,7 @@ pub struct Containerizer {
 }
 
 /// A container that was handed over, from its owner's side.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    view: watch::Receiver<View>,
-}
+pub type Handle = containerizer::Handle<Running>;
 
 /// Why a verb could not be performed.
 #[derive(Debug, thiserror::Error)]
@@ -137,8 +142,8 @@ pub enum ContainerizerError {
         /// Why.
         source: EngineError,
     },
-    /// An update that would give or take persistent volumes.
-    #[error("cannot update container {0}: its persistent volumes cannot change while it runs")]
+    /// An update that would give it a persistent volume that it was not launched with.
+    #[error("cannot update container {0}: it cannot be given a persistent volume while it runs")]
     Volumes(ContainerId),
     /// The files of an adopted run.
     #[error("cannot open the sandbox of container {container_id}")]
@@ -170,7 +175,7 @@ impl Shared {
         })
     }
 
-    /// Drops the container from the table when its end was told.
+    /// Drops the container from the table when its end is told.
     pub(crate) fn forget(&self, view: &watch::Sender<View>) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.retain(|_, entry| !view.subscribe().same_channel(&entry.view));
@@ -330,7 +335,7 @@ impl Containerizer {
         if entry.commands.try_send(Command::Destroy(kill)).is_err() {
             tracing::debug!(container_id = %id, "it is ending, or has kills enough");
         }
-        Some(Handle { view: entry.view })
+        Some(Handle::new(entry.view))
     }
 
     /// Appends a line of ours to the standard error of a container that runs, where its owner looks. It is written with
@@ -344,7 +349,7 @@ impl Containerizer {
 
     /// The end of a container; `None` for an unknown id.
     pub fn wait(&self, id: ContainerId) -> Option<Handle> {
-        self.entry(id).map(|entry| Handle { view: entry.view })
+        self.entry(id).map(|entry| Handle::new(entry.view))
     }
 
     /// Changes what a container may use: shares, quota and memory, up and down. A limit that is absent now and was there
@@ -372,21 +377,40 @@ impl Containerizer {
             return Ok(());
         };
         let quota = self.shared.settings.request.cfs;
-        let change = {
+        let (change, volumes) = {
             let had = entry.task.lock().unwrap_or_else(PoisonError::into_inner);
-            if had.resources.volumes != resources.volumes {
+            let volumes = had.resources.volumes.clone();
+            // What a task of an executor leaves behind stays mounted, for the next one.
+            if resources.volumes.iter().any(|volume| !volumes.contains(volume)) {
                 return Err(ContainerizerError::Volumes(id));
             }
             let had = request::amounts(&had.resources, &had.limits, quota, self.facts.memory);
-            request::update(had, &resources, &limits, quota, self.facts.memory)
+            (request::update(had, &resources, &limits, quota, self.facts.memory), volumes)
         };
+        let resources = TaskResources { volumes, ..resources };
         let engine = &self.shared.engine;
-        engine
-            .update(&engine_id, &change, engine.deadlines().update)
-            .await
-            .map_err(|source| ContainerizerError::Engine { what: "update", container_id: id, source })?;
+        if let Err(source) = engine.update(&engine_id, &change, engine.deadlines().update).await {
+            if self.is_ending(&engine_id).await {
+                tracing::debug!(container_id = %id, "a container that has ended meanwhile is not updated");
+                return Ok(());
+            }
+            return Err(ContainerizerError::Engine { what: "update", container_id: id, source });
+        }
         *entry.task.lock().unwrap_or_else(PoisonError::into_inner) = Amounts { resources, limits };
         Ok(())
+    }
+
+    /// Whether a container has stopped, or is about to be seen so: its process is gone a moment before the engine knows.
+    async fn is_ending(&self, engine_id: &str) -> bool {
+        let engine = &self.shared.engine;
+        for _ in 0..LOOKS {
+            match engine.inspect(engine_id, engine.deadlines().inspect).await {
+                Ok(Some(found)) if found.state.running => tokio::time::sleep(BETWEEN_LOOKS).await,
+                Ok(Some(_) | None) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
     }
 
     /// What a container uses, from its control groups; no engine call.
@@ -396,10 +420,12 @@ impl Containerizer {
     /// An unknown id, a container that does not run, or groups that cannot be read.
     pub fn usage(&self, id: ContainerId) -> Result<Usage, ContainerizerError> {
         let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
-        let cgroups = entry.view.borrow().cgroups.clone().ok_or(ContainerizerError::NotRunning(id))?;
+        let cgroups = entry.view.borrow().running.as_ref().and_then(|running| running.cgroups.clone());
+        let cgroups = cgroups.ok_or(ContainerizerError::NotRunning(id))?;
         let amounts = entry.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let quota: CpuQuota = self.shared.settings.request.cfs;
-        usage::read_usage(&cgroups, &amounts.resources, &amounts.limits, quota, self.host)
+        cgroups
+            .usage(&amounts.resources, &amounts.limits, quota, self.host)
             .map_err(|error| ContainerizerError::Usage { container_id: id, why: crate::chain(&error) })
     }
 
@@ -445,17 +471,32 @@ impl Containerizer {
         self.shared.clone()
     }
 
+    /// The engine's id of a container that runs.
+    pub(crate) fn engine_id(&self, id: ContainerId) -> Result<String, ContainerizerError> {
+        let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
+        let engine_id = entry.view.borrow().running.as_ref().map(|running| running.engine_id.clone());
+        engine_id.ok_or(ContainerizerError::NotRunning(id))
+    }
+
+    /// Adds what a container asked for to what it uses.
+    pub(crate) fn add_bounds(&self, id: ContainerId, usage: &mut Usage) {
+        let Some(entry) = self.entry(id) else { return };
+        let amounts = entry.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let quota = self.shared.settings.request.cfs;
+        containerizer::cgroups::add_bounds(usage, &amounts.resources, &amounts.limits, quota, self.host);
+    }
+
     fn entry(&self, id: ContainerId) -> Option<Entry> {
         self.shared.table.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    fn enter(
+    pub(crate) fn enter(
         &self,
         id: ContainerId,
         name: String,
         task: TaskSpec,
         life: Life,
-        removal: crate::order::RemovalDelay,
+        removal: containerizer::RemovalDelay,
     ) -> Result<(Driver, Handle), ContainerizerError> {
         let (commands, received) = mpsc::channel(COMMANDS);
         let (view, seen) = watch::channel(View::default());
@@ -472,62 +513,7 @@ impl Containerizer {
         }
         let lines = Lines { commands: received, view, notes };
         let driver = Driver::new(self.shared.clone(), task, name, lines, removal, life);
-        Ok((driver, Handle { view: seen }))
-    }
-}
-
-impl Handle {
-    /// Waits until the container was seen started; `None` if it ended without.
-    ///
-    /// # Cancel safety
-    ///
-    /// May be dropped and called again.
-    pub async fn running(&mut self) -> Option<Running> {
-        let seen = self.view.wait_for(|view| view.running.is_some() || view.termination.is_some()).await;
-        seen.ok()?.running.clone()
-    }
-
-    /// Waits until the engine has taken the stop signal of a kill, or for ever if there is none to take.
-    ///
-    /// # Cancel safety
-    ///
-    /// May be dropped and called again.
-    pub async fn signalled(&mut self) {
-        if self.view.wait_for(|view| view.signalled).await.is_err() {
-            std::future::pending().await
-        }
-    }
-
-    /// Waits until the container's process is known to be gone, or for ever if the runtime shuts down before. The end is
-    /// told later: when the engine has told the exit code, and the output is in the sandbox.
-    ///
-    /// # Cancel safety
-    ///
-    /// May be dropped and called again.
-    pub async fn gone(&mut self) {
-        if self.view.wait_for(|view| view.is_gone).await.is_err() {
-            std::future::pending().await
-        }
-    }
-
-    /// Waits for the end. `None` only when the runtime shuts down.
-    ///
-    /// # Cancel safety
-    ///
-    /// May be dropped and called again.
-    pub async fn terminated(&mut self) -> Option<Arc<Termination>> {
-        let seen = self.view.wait_for(|view| view.termination.is_some()).await;
-        seen.ok()?.termination.clone()
-    }
-
-    /// Waits until the stopped container is removed, if it is to be.
-    ///
-    /// # Cancel safety
-    ///
-    /// May be dropped and called again.
-    pub async fn settled(&mut self) {
-        // A sender that is gone has nothing left to do.
-        let _ = self.view.wait_for(|view| view.settled).await;
+        Ok((driver, Handle::new(seen)))
     }
 }
 

@@ -13,8 +13,6 @@ use sandbox::RelPath;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::blocking::blocking;
-use crate::cgroup::Cgroups;
 use crate::containerizer::{FetchedCredentials, Shared};
 use crate::exit::{Process, SeenExit};
 use crate::fetch::{Run, Unprepared};
@@ -23,10 +21,13 @@ use crate::labels::Labels;
 use crate::launch::Launcher;
 use crate::lifecycle::{Action, End, Event, Life};
 use crate::logs::{Drained, Follower, LogFiles, LogTap, Notes, Source};
-use crate::order::{LaunchOrder, LaunchedImage, Progress, RemovalDelay, RunPaths, Running};
+use crate::order::{LaunchOrder, LaunchedImage, Progress, Running};
 use crate::removal::remove;
 use crate::request::{Output, Request};
-use crate::termination::{Cause, Ending, EngineSeen, Exit, Failure, Kill, LogsEnd, Phase, Termination};
+use containerizer::blocking;
+use containerizer::cgroups::Cgroups;
+use containerizer::{Cause, Ending, EngineSeen, Exit, Failure, Kill, LogsEnd, Phase, Termination};
+use containerizer::{RemovalDelay, RunPaths};
 
 /// The signal that stops a container whose image names none.
 const DEFAULT_STOP_SIGNAL: &str = "SIGTERM";
@@ -42,18 +43,7 @@ pub(crate) enum Command {
 }
 
 /// What the outside sees of a container.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct View {
-    pub(crate) running: Option<Running>,
-    pub(crate) cgroups: Option<Cgroups>,
-    /// Whether the engine has taken the stop signal.
-    pub(crate) signalled: bool,
-    /// Whether its process is known to be gone; what is known of the end may come much later.
-    pub(crate) is_gone: bool,
-    pub(crate) termination: Option<Arc<Termination>>,
-    /// Whether the stopped container was removed, or is to stay.
-    pub(crate) settled: bool,
-}
+pub(crate) type View = containerizer::View<Running>;
 
 /// A driver's ends of what connects it with the outside.
 pub(crate) struct Lines {
@@ -371,11 +361,8 @@ impl Driver {
                 .ok(),
             None => None,
         };
-        let running = Running::of(inspection, self.image.as_ref());
-        self.view.send_modify(|view| {
-            view.running = Some(running);
-            view.cgroups.clone_from(&cgroups);
-        });
+        let running = Running::of(inspection, self.image.as_ref(), cgroups.clone());
+        self.view.send_modify(|view| view.running = Some(running));
         Watched {
             engine_id: inspection.id.clone(),
             started_at: inspection.state.started_at.clone(),
@@ -467,11 +454,12 @@ impl Driver {
     /// Tells the end once, then removes the container when its time has come.
     async fn end(self, termination: Termination, engine_id: Option<&str>) {
         let settled = engine_id.is_none() || self.removal == RemovalDelay::Never;
+        // Who hears of the end finds the id free.
+        self.shared.forget(&self.view);
         self.view.send_modify(|view| {
             view.termination = Some(Arc::new(termination));
             view.settled = settled;
         });
-        self.shared.forget(&self.view);
         let (Some(id), RemovalDelay::After(delay)) = (engine_id, self.removal) else { return };
         tokio::time::sleep(delay).await;
         if let Err(error) = remove(&self.shared, id).await {

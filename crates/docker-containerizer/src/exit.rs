@@ -12,21 +12,17 @@
 //! pidfd ──gone──► the above within a deadline, else Exit::Unknown
 //! ```
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use docker_engine::{Engine, EngineError, EngineTime, ErrorKind, Inspection};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, timeout};
 
-use crate::cgroup::Cgroups;
 use crate::driver::{Command, Driver, Watched};
 use crate::lifecycle::Event;
 use crate::stop::Stopping;
-use crate::termination::{Cause, EngineSeen, Exit, Kill, Unknown};
+use containerizer::cgroups::{Cgroups, belongs_to};
+use containerizer::{Cause, EngineSeen, Exit, Kill, Pidfd, Unknown};
 
 /// The pauses between questions to an engine that is away.
 const BACKOFF: [Duration; 5] = [
@@ -46,8 +42,7 @@ const LONGEST_GRACE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// The container's init process, held so that its number cannot come to mean another process.
 #[derive(Debug)]
 pub(crate) struct Process {
-    fd: AsyncFd<OwnedFd>,
-    pid: u32,
+    held: Pidfd,
 }
 
 /// Watches one run of one container.
@@ -91,25 +86,24 @@ impl Process {
     /// `None` where the number means nothing: another pid namespace, no permission, or a process that is gone or is
     /// not in a control group of the container.
     pub(crate) fn open(pid: u32, id: &str) -> Option<Self> {
-        let raw = Pid::from_raw(i32::try_from(pid).ok()?)?;
-        let fd = pidfd_open(raw, PidfdFlags::NONBLOCK).ok()?;
+        let held = Pidfd::open(pid).ok()?;
         // The engine's id in the control group shows that it is the container's process; it is read after the fd was
         // taken, so the answer is about the process that the fd holds.
-        if !crate::cgroup::belongs_to(pid, id) {
+        if !belongs_to(pid, id) {
             return None;
         }
-        Some(Self { fd: register(fd)?, pid })
+        Some(Self { held })
     }
 
     /// The number of the process.
     pub(crate) fn pid(&self) -> u32 {
-        self.pid
+        self.held.pid()
     }
 
     /// Waits until the process has ended. May be dropped.
     pub(crate) async fn ended(&self) {
-        if let Err(error) = self.fd.readable().await.map(drop) {
-            tracing::warn!(pid = self.pid, %error, "a process cannot be watched");
+        if let Err(error) = self.held.ended().await {
+            tracing::warn!(pid = self.pid(), %error, "a process cannot be watched");
             std::future::pending::<()>().await;
         }
     }
@@ -117,16 +111,19 @@ impl Process {
     /// Waits until the process has ended, though the engine says that it has: kills it when it goes on.
     async fn outlived(&self) {
         while timeout(OUTLIVED, self.ended()).await.is_err() {
-            tracing::warn!(pid = self.pid, "the engine has told the end of a process that lives: killing it");
+            tracing::warn!(
+                pid = self.pid(),
+                "the engine has told the end of a process that lives: killing it"
+            );
             if let Err(error) = self.kill() {
-                tracing::debug!(pid = self.pid, %error, "the process could not be killed");
+                tracing::debug!(pid = self.pid(), %error, "the process could not be killed");
             }
         }
     }
 
     /// Sends SIGKILL to the process, past the engine.
-    pub(crate) fn kill(&self) -> Result<(), rustix::io::Errno> {
-        rustix::process::pidfd_send_signal(self.fd.get_ref(), rustix::process::Signal::KILL)
+    pub(crate) fn kill(&self) -> std::io::Result<()> {
+        self.held.signal(rustix::process::Signal::KILL)
     }
 }
 
@@ -258,17 +255,6 @@ impl Driver {
             }
         }
     }
-}
-
-/// Registers a descriptor with the runtime.
-#[expect(
-    unsafe_code,
-    reason = "tokio has no safe way to register a descriptor, and no crate wraps a pidfd in one"
-)]
-fn register(fd: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` is one open descriptor, the same in every call of `as_raw_fd`, until it is dropped; the
-    // `AsyncFd` owns it and never lends it mutably.
-    unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.ok()
 }
 
 /// How the run that started at `started_at` ended, if it is over by this inspection: also where the container runs

@@ -11,13 +11,14 @@ use sandbox::{Owner, Sandbox, SandboxError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::blocking::blocking;
 use crate::driver::{Command, Driver};
 use crate::lifecycle::Event;
 use crate::logs::{CursorStore, LogFiles, LogTap, OutputTarget, StreamName};
-use crate::order::{Progress, RunPaths};
+use crate::order::Progress;
 use crate::request::Request;
-use crate::termination::{Failure, Kill, Phase};
+use containerizer::RunPaths;
+use containerizer::blocking;
+use containerizer::{Failure, Kill, Phase};
 
 /// Why a container is not created.
 #[derive(Debug)]

@@ -6,37 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mesos_types::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId};
+use containerizer::{Checkpoint, Identity};
 
 /// The prefix of all our labels.
 pub const PREFIX: &str = "org.apache.mesos.";
 
 /// The version of the label set.
 const SCHEMA: &str = "1";
-
-/// Who a container belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The agent that launched it.
-    pub agent_id: AgentId,
-    /// The framework of its task.
-    pub framework_id: FrameworkId,
-    /// The executor; for a command task its id is the task's.
-    pub executor_id: ExecutorId,
-    /// The task.
-    pub task_id: TaskId,
-    /// The container.
-    pub container_id: ContainerId,
-}
-
-/// Whether the framework wants its tasks to outlive the agent (`FrameworkInfo.checkpoint`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checkpoint {
-    /// The task is adopted by the agent's next start.
-    Yes,
-    /// The task ends with the agent.
-    No,
-}
 
 /// What the labels of one of our containers say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +124,8 @@ pub fn check_foreign<'a>(mut labels: impl Iterator<Item = &'a str>) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use mesos_types::ContainerId;
+
     use super::*;
 
     fn labels() -> Labels {

@@ -12,14 +12,14 @@ use docker_engine::{Engine, EngineError, ErrorKind, ImageDetails, Inspection};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::blocking::blocking;
 use crate::containerizer::Shared;
 use crate::credentials::CredentialSources;
 use crate::images::{PullListener, PullManager};
 use crate::labels::Labels;
 use crate::policy::Policy;
 use crate::request::{Connection, Request};
-use crate::termination::Failure;
+use containerizer::Failure;
+use containerizer::blocking;
 
 /// How often a step is tried against an engine that answers nothing useful.
 const TRIES: usize = 5;

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `containerizer` | the table of containers and the verbs |
 //! | `driver` | one container, from its launch to its removal |
+//! | `attach` | taking over what a stock agent launched |
 //! | `conclude` | what is known of its end |
 //! | `lifecycle` | what is legal, as a pure function |
 //! | `request` | a task as the Engine's create request |
@@ -17,16 +18,14 @@
 //! | `credentials` | which registry gets which credentials, from the sandbox or the operator |
 //! | `exit`, `stop` | knowing that a container ended, making it end |
 //! | `logs` | the output in the sandbox, once each and in order |
-//! | `usage`, `cgroup` | what a container uses, without an engine call |
 //! | `names`, `labels`, `recover` | whose a container is, and finding ours |
 
-mod blocking;
-mod cgroup;
+mod attach;
 mod conclude;
 mod containerizer;
 mod credentials;
 mod driver;
-mod error_chain;
+mod engine_usage;
 mod exit;
 mod fetch;
 mod launch;
@@ -43,23 +42,19 @@ pub mod names;
 pub mod policy;
 pub mod recover;
 pub mod request;
-pub mod termination;
-pub mod usage;
 
-pub use containerizer::{
+pub use self::containerizer::{
     ContainerStatus, Containerizer, ContainerizerError, FetchedCredentials, Handle, Settings,
 };
+pub use ::containerizer::{
+    Checkpoint, Ending, EngineSeen, Exit, Failure, FetchEvent, Identity, Kill, Limitation, LogsEnd, Phase,
+    RemovalDelay, RunPaths, StopSignal, Termination, Unknown, Usage, chain, termination,
+};
+pub use attach::AttachOrder;
 pub use credentials::{
     ConfigError, CredentialError, CredentialSource, CredentialSources, HelperError, HelperSettings, Login,
     OperatorConfig, ProxyVariables,
 };
 pub use images::{ImageIdentity, PullNews, PullPolicy, PullSettings, PullStage};
-pub use labels::{Checkpoint, Identity, Labels};
-pub use order::{Addresses, AdoptOrder, LaunchOrder, Progress, RemovalDelay, RunPaths, Running, StopSignal};
-pub use termination::{
-    Ending, EngineSeen, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown,
-};
-pub use usage::Usage;
-
-pub use error_chain::chain;
-pub use fetcher::progress::Event as FetchEvent;
+pub use labels::Labels;
+pub use order::{Addresses, AdoptOrder, LaunchOrder, Progress, Running};

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use crate::termination::{Cause, Exit, Failure};
+use containerizer::{Cause, Exit, Failure};
 
 /// How far one of the two preparations is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use containerizer::volume::{make_below, make_in_volume, open_volume};
 use mesos_types::FieldError;
-use mesos_types::resource::{LocalVolume, VolumeDirectory};
-use sandbox::{Owner, RelPath, Sandbox, SandboxError};
+use mesos_types::resource::LocalVolume;
+use sandbox::{Owner, Sandbox};
 
 use crate::request::{MountPoint, VolumePlace};
-use crate::termination::Failure;
+use containerizer::Failure;
 
 /// Makes each place that is missing. Blocks on the file system.
 ///
@@ -33,7 +34,8 @@ pub(crate) fn make(
                     .map_err(|error| Failure::new("mount", crate::chain(&error)))?;
             }
             MountPoint::Volume(place) => {
-                make_in_volume(place, owner, is_used(&place.volume)).map_err(|why| {
+                let is_used = is_used(&place.volume);
+                make_in_volume(&place.directory, place.below.as_ref(), owner, is_used).map_err(|why| {
                     Failure::new("mount", format!("the persistent volume {}: {why}", place.volume.id()))
                 })?;
             }
@@ -69,48 +71,13 @@ pub(crate) fn check_volumes(points: &[MountPoint]) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// Makes a place below a directory, if nothing is there.
-fn make_below(directory: &Sandbox, path: &RelPath, owner: Option<Owner>) -> Result<(), SandboxError> {
-    if directory.resolve_dir_or_file(path).is_ok() {
-        return Ok(());
-    }
-    directory.create_dir_all(path, 0o755, owner).and_then(|()| directory.resolve_dir_or_file(path)).map(drop)
-}
-
-/// Makes a place in a persistent volume, and gives the volume to the owner.
-fn make_in_volume(place: &VolumePlace, owner: Option<Owner>, is_used: bool) -> Result<(), String> {
-    let failed = |error| crate::chain(&error);
-    let volume = open_volume(&place.directory)?;
-    if let Some(owner) = owner
-        // Two that share a new volume may come at once.
-        && (!is_used || volume.is_roots().map_err(failed)?)
-    {
-        volume.give_to(owner).map_err(failed)?;
-    }
-    match &place.below {
-        Some(below) => make_below(&volume, below, owner).map_err(failed),
-        None => Ok(()),
-    }
-}
-
-/// Opens the directory of a persistent volume, without going through a link below the root of its disk.
-fn open_volume(directory: &VolumeDirectory) -> Result<Sandbox, String> {
-    let opened = match directory {
-        VolumeDirectory::Whole(path) => Sandbox::open(path),
-        VolumeDirectory::Below { root, rel } => {
-            let rel = RelPath::new(rel).map_err(|error| crate::chain(&error))?;
-            Sandbox::open(root).and_then(|root| root.subdirectory(&rel))
-        }
-    };
-    opened.map_err(|error| crate::chain(&error))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{MetadataExt, symlink};
 
     use mesos_proto::v1;
     use mesos_types::Resource;
+    use sandbox::RelPath;
 
     use super::*;
 

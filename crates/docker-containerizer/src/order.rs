@@ -1,9 +1,7 @@
 //! What a caller hands over for a launch or an adoption, and what it hears meanwhile.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use bytes::Bytes;
+use containerizer::{LogTap, OutputTarget, RemovalDelay, RunPaths, StopSignal};
 use docker_engine::{EngineTime, Inspection};
 use mesos_types::TaskSpec;
 use sandbox::Owner;
@@ -11,17 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::images::{ImageIdentity, PullNews};
 use crate::labels::Labels;
-use crate::logs::{LogTap, OutputTarget};
 use crate::request::Request;
-
-/// Where a run lives on the host.
-#[derive(Debug, Clone)]
-pub struct RunPaths {
-    /// The sandbox, mounted into the container. It exists.
-    pub sandbox: PathBuf,
-    /// The directory of our own records of the run, which no container sees. It exists.
-    pub state: PathBuf,
-}
+use containerizer::cgroups::Cgroups;
 
 /// A container to launch.
 #[derive(Debug)]
@@ -69,25 +58,6 @@ pub struct AdoptOrder {
     pub removal: RemovalDelay,
 }
 
-/// Whether a container that is being stopped has had its stop signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StopSignal {
-    /// It is sent when the container is stopped.
-    #[default]
-    Due,
-    /// An earlier process has sent it: some programs take a second one as a wish to end at once.
-    Sent,
-}
-
-/// How long a stopped container is kept for people to look at (`--docker_remove_delay`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RemovalDelay {
-    /// It is removed this long after its end.
-    After(Duration),
-    /// It stays; the caller removes it.
-    Never,
-}
-
 /// What is told of a launch while it goes on.
 #[derive(Debug, Clone)]
 pub enum Progress {
@@ -118,6 +88,8 @@ pub struct Running {
     pub pid: Option<u32>,
     /// The image that it was made from.
     pub image: ImageIdentity,
+    /// Its control groups, where they can be read.
+    pub(crate) cgroups: Option<Cgroups>,
 }
 
 /// The image that a launch looked at.
@@ -139,7 +111,11 @@ pub struct Addresses {
 impl Running {
     /// Reads what the engine says of a container that has started; `image` is what the launch looked at, and its
     /// identity. The engine resolves the name once more as it creates the container, so the tag may have moved since.
-    pub(crate) fn of(inspection: &Inspection, image: Option<&LaunchedImage>) -> Self {
+    pub(crate) fn of(
+        inspection: &Inspection,
+        image: Option<&LaunchedImage>,
+        cgroups: Option<Cgroups>,
+    ) -> Self {
         let image = image.filter(|image| image.id == inspection.image_id).map(|image| image.identity.clone());
         let network = inspection.networks.get(&inspection.network_mode);
         // The default bridge has mode `default` with some clients; a container in one network has one entry.
@@ -155,6 +131,7 @@ impl Running {
             ports: inspection.ports.clone(),
             pid: inspection.state.pid,
             image: image.unwrap_or_else(|| ImageIdentity::of_id(&inspection.image_id)),
+            cgroups,
         }
     }
 }

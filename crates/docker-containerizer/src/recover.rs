@@ -2,8 +2,8 @@
 //!
 //! The engine is the truth and the checkpoint the intent; the caller reconciles the two. Whose a container is, its
 //! `work_dir` label says, whatever agent id it carries. One without labels is ours only if our checkpoint names it: a
-//! stock agent of the same work directory made it. All others are never touched (departs from stock, which takes every
-//! `mesos-<uuid>` on the host for its own).
+//! stock agent of the same work directory made it, or our executor under one, which labels it with a directory of its
+//! own. All others are never touched (departs from stock, which takes every `mesos-<uuid>` on the host for its own).
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub struct Found {
     pub container_id: ContainerId,
     /// What runs in it.
     pub role: Role,
-    /// Our labels; `None` for one that a stock agent made.
+    /// Our labels; `None` for one that a stock agent, or an executor under one, made.
     pub labels: Option<Labels>,
     /// The engine's word for its state.
     pub state: String,
@@ -56,7 +56,11 @@ fn whose(listed: &Listed, work_dir: &Path, known: &BTreeSet<ContainerId>) -> Who
         Some(labels) if labels.identity.container_id != parsed.container_id => {
             return Whose::NotOurs("its name and its labels differ");
         }
-        Some(labels) if !labels.belong_to(work_dir) => {
+        // Our own executor under a stock agent labels what it runs with a directory of its own, and names it as stock does.
+        Some(labels)
+            if !labels.belong_to(work_dir)
+                && (parsed.agent_id.is_some() || !known.contains(&parsed.container_id)) =>
+        {
             return Whose::NotOurs("it has another work directory");
         }
         None if !known.contains(&parsed.container_id) => {
@@ -69,7 +73,7 @@ fn whose(listed: &Listed, work_dir: &Path, known: &BTreeSet<ContainerId>) -> Who
         name: name.clone(),
         container_id: parsed.container_id,
         role: parsed.role,
-        labels,
+        labels: labels.filter(|labels| labels.belong_to(work_dir)),
         state: listed.state.clone(),
         created: listed.created,
     }))
@@ -113,7 +117,7 @@ impl Containerizer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labels::{Checkpoint, Identity};
+    use containerizer::{Checkpoint, Identity};
 
     const ID: &str = "c9b9bba0-a5f9-4d3c-8a0b-1f9d6ee4a1b2";
 
@@ -158,6 +162,15 @@ mod tests {
         assert!(!is_ours(&name, None, &[]));
         assert!(is_ours(&name, None, &[ID]));
         assert!(!is_ours("mesos-malformedUUID", None, &[ID]));
+    }
+
+    /// What our `mesos-docker-executor` launched under a stock agent of this work directory.
+    #[test]
+    fn a_container_of_our_executor_is_ours_only_if_the_checkpoint_names_it() {
+        let name = format!("mesos-{ID}");
+        let labels = labels("/run/mesos-docker-executor");
+        assert!(is_ours(&name, Some(&labels), &[ID]));
+        assert!(!is_ours(&name, Some(&labels), &[]));
     }
 
     #[test]

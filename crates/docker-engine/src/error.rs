@@ -49,6 +49,8 @@ pub enum Op {
     Attach,
     /// `POST /containers/{id}/update`.
     Update,
+    /// `GET /containers/{id}/stats`.
+    Stats,
     /// `POST /containers/{id}/exec` and what follows it.
     Exec,
     /// `GET /events`.
@@ -83,6 +85,7 @@ impl fmt::Display for Op {
             Self::Logs => "read the logs of container",
             Self::Attach => "attach to container",
             Self::Update => "update container",
+            Self::Stats => "read the statistics of container",
             Self::Exec => "run a command in container",
             Self::Events => "follow the events of Docker Engine at",
             Self::ListVolumes => "list volumes of Docker Engine at",

@@ -213,6 +213,7 @@ impl Launcher {
                 container_name: Some(self.flags.container.clone()),
                 layout: Some(self.place.layout()),
                 environment: self.flags.task_environment.clone(),
+                defaults: Vec::new(),
                 uris: Uris::Present,
                 image: ImageState::Pulled,
                 output: self.output.target,
@@ -255,7 +256,8 @@ impl Launcher {
         let request = docker_setup::request_settings(settings, socket, operator.as_ref(), policy.into())?;
         // The agent has fetched; nothing is ever put there.
         let places = FetchPlaces { cache: PathBuf::from("/nonexistent") };
-        let settings = docker_setup::containerizer_settings(settings, request, operator, places);
+        let fetcher = docker_setup::fetcher(settings, places);
+        let settings = docker_setup::containerizer_settings(settings, request, operator, fetcher);
         Ok(Containerizer::new(engine, settings).await?)
     }
 

@@ -1,4 +1,4 @@
-//! The containerizer's settings and how tasks are read.
+//! The Docker containerizer's settings and how tasks are read.
 
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ pub struct FetchPlaces {
     pub cache: PathBuf,
 }
 
-/// The settings of a containerizer that makes requests like these.
+/// The settings of a containerizer that makes requests and fetches like these.
 pub fn containerizer_settings(
     settings: &DockerSettings,
     request: RequestSettings,
     operator: Option<OperatorConfig>,
-    places: FetchPlaces,
+    fetcher: Fetcher,
 ) -> Settings {
     Settings {
         request,
@@ -39,7 +39,7 @@ pub fn containerizer_settings(
             true => FetchedCredentials::Hidden,
             false => FetchedCredentials::Stay,
         },
-        fetcher: fetcher(settings, places),
+        fetcher,
     }
 }
 
@@ -69,7 +69,7 @@ pub fn reading(settings: &DockerSettings) -> Reading {
     }
 }
 
-fn rotation(settings: &DockerSettings) -> RotationPolicy {
+pub(crate) fn rotation(settings: &DockerSettings) -> RotationPolicy {
     RotationPolicy {
         max_size: settings.logs.max_size.and_then(NonZeroU64::new),
         max_files: u32::try_from(settings.logs.max_files).unwrap_or(u32::MAX),
@@ -77,6 +77,6 @@ fn rotation(settings: &DockerSettings) -> RotationPolicy {
 }
 
 /// A path of a flag as seen from here: the fetcher runs elsewhere.
-fn absolute(path: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

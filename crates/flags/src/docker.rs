@@ -42,6 +42,8 @@ pub struct DockerSettings {
     pub docker_kill_orphans: bool,
     /// `--docker_mesos_image`.
     pub docker_mesos_image: Option<String>,
+    /// `--docker_no_host_pid`.
+    pub docker_no_host_pid: bool,
     /// `--executor_environment_variables`.
     pub executor_environment_variables: Option<BTreeMap<String, String>>,
     /// `--switch_user`.
@@ -164,6 +166,7 @@ impl DockerSettings {
             cgroups_enable_cfs: values.required("cgroups_enable_cfs", parse_bool)?,
             docker_kill_orphans: values.required("docker_kill_orphans", parse_bool)?,
             docker_mesos_image: values.optional("docker_mesos_image").map(|(_, image)| image.to_owned()),
+            docker_no_host_pid: values.required("docker_no_host_pid", parse_bool)?,
             executor_environment_variables: values
                 .optional("executor_environment_variables")
                 .map(environment)
@@ -305,6 +308,11 @@ fn environment((name, text): (&'static str, &str)) -> Result<BTreeMap<String, St
     object
         .into_iter()
         .map(|(key, value)| match value {
+            Value::String(value) if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') => {
+                let reason =
+                    format!("{} cannot be the name of a variable, or its value has a NUL", quote(&key));
+                Err(FlagError::invalid(name, reason))
+            }
             Value::String(value) => Ok((key, value)),
             _ => Err(FlagError::invalid(name, format!("the value of {} is not a string", quote(&key)))),
         })
@@ -422,6 +430,7 @@ mod tests {
             ("cgroups_enable_cfs", "true"),
             ("docker_kill_orphans", "0"),
             ("docker_mesos_image", "mesos"),
+            ("docker_no_host_pid", "true"),
             ("executor_environment_variables", r#"{"A":"b"}"#),
             ("switch_user", "false"),
             ("docker_strict_fields", "1"),
@@ -452,7 +461,7 @@ mod tests {
         assert_eq!(settings.pulls.timeout, Some(Duration::from_secs(5)));
         assert_ne!(settings.deadlines.remove, defaults.deadlines.remove);
         assert!(settings.cgroups_enable_cfs && settings.docker_strict_fields && settings.docker_honor_user);
-        assert!(!settings.docker_kill_orphans && !settings.switch_user);
+        assert!(!settings.docker_kill_orphans && !settings.switch_user && settings.docker_no_host_pid);
         let flags: Vec<_> = loaded.notices.iter().map(|notice| notice.flag).collect();
         assert_eq!(flags, ["docker_config", "docker", "docker_stop_timeout"]);
     }

@@ -88,13 +88,19 @@ pub const DOCKER_FLAGS: &[FlagDef] = &[
         "docker_mesos_image",
         FlagKind::Text,
         None,
-        "Image that the agent itself runs from, when it runs in a container.",
+        "Image that the agent itself runs from, when it runs in a container: the start is refused where the container lacks what the agent needs. No container is started from it. See docs/agent-in-a-container.md.",
+    ),
+    flag(
+        "docker_no_host_pid",
+        FlagKind::Bool,
+        Some("false"),
+        "Lets an agent run in a container without --pid=host and without the host's control groups: what containers use is asked of the engine.",
     ),
     flag(
         "executor_environment_variables",
         FlagKind::Json,
         None,
-        "JSON object of strings that becomes the environment of executors, instead of the agent's own.",
+        "Variables that executors get besides those of the agent's protocol, as a JSON object of strings. They inherit nothing of the agent's own environment.",
     ),
     flag(
         "switch_user",

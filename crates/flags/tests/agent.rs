@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flags::agent::{
-    AgentSettings, Containerizer, FlagClass, Invocation, LoadedAgentSettings, LogLevel,
-    ReconfigurationPolicy, Recover, agent_flags, recorded_stock_flags,
+    AgentSettings, Containerizer, ExecutorAuthentication, FlagClass, Invocation, LoadedAgentSettings,
+    LogLevel, ReconfigurationPolicy, Recover, agent_flags, recorded_stock_flags,
 };
 use rstest::rstest;
 
@@ -46,8 +46,8 @@ fn notices(loaded: &LoadedAgentSettings) -> Vec<&'static str> {
 
 #[test]
 fn every_flag_of_the_stock_agent_is_known_with_its_default() {
-    // Ours differ: the fetcher is looked for beside the program.
-    const DIFFERENT: [&str; 1] = ["launcher_dir"];
+    // Ours differ: the fetcher is looked for beside the program, and the launcher is found out at the start, as in stock.
+    const DIFFERENT: [&str; 2] = ["launcher_dir", "launcher"];
     let mut count = 0;
     for (name, default) in recorded_stock_flags() {
         count += 1;
@@ -298,11 +298,8 @@ fn what_is_missing_is_named_with_the_remedy() {
 #[rstest]
 #[case("authenticate_http_readonly", "true", "false")]
 #[case("authenticate_http_readwrite", "1", "0")]
-#[case("authenticate_http_executors", "true", "false")]
 #[case("http_credentials", "/etc/secret-hunter2", "")]
 #[case("http_authenticators", "com_hunter2", "basic")]
-#[case("executor_secret_key", "/etc/secret-hunter2", "")]
-#[case("jwt_secret_key", "file:///etc/secret-hunter2", "")]
 #[case("acls", "{\"permissive\": false}", "")]
 #[case("authorizer", "com_hunter2", "local")]
 #[case("firewall_rules", "{}", "")]
@@ -325,7 +322,6 @@ fn what_is_unsafe_to_leave_out_stops_the_start(
     let line = refusal(&[&format!("--{name}={set}")]);
     assert!(line.contains("is refused: this agent "), "{line}");
     assert!(line.contains("remove") && !line.contains("hunter2") && !line.contains('\n'), "{line}");
-    let name = if name == "executor_secret_key" { "jwt_secret_key" } else { name };
     assert!(line.starts_with(&format!("flag --{name} ")), "{line}");
     // The same from the environment names the variable.
     let variable = format!("MESOS_{}", name.to_uppercase());
@@ -334,6 +330,52 @@ fn what_is_unsafe_to_leave_out_stops_the_start(
         line.starts_with(&format!("in environment variable {variable}: flag --{name} is refused")),
         "{line}"
     );
+}
+
+#[test]
+fn executors_are_told_and_authenticated_as_the_flags_say() {
+    let plain = with(&["--containerizers=docker"]).unwrap();
+    assert_eq!(plain.settings.executors.authentication, ExecutorAuthentication::Open);
+    assert_eq!(plain.settings.executors.reregistration_timeout, Duration::from_secs(2));
+    assert_eq!(plain.settings.executors.heartbeat_interval, Duration::from_secs(30 * 60));
+
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::set_permissions(key.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let path = key.path().display().to_string();
+    for spelling in ["jwt_secret_key", "executor_secret_key"] {
+        let loaded = with(&[
+            "--containerizers=docker",
+            "--authenticate_http_executors",
+            &format!("--{spelling}=file://{path}"),
+            "--executor_environment_variables={\"A\": \"b\"}",
+            "--default_container_info={\"type\": \"MESOS\"}",
+            "--executor_reregistration_retry_interval=1secs",
+            "--http_command_executor",
+        ])
+        .unwrap();
+        assert_eq!(notices(&loaded), ["jwt_secret_key"], "the file lies open");
+        let executors = &loaded.settings.executors;
+        assert_eq!(executors.authentication, ExecutorAuthentication::Required);
+        assert_eq!(executors.jwt_secret_key.as_deref(), Some(key.path()));
+        assert_eq!(executors.reregistration_retry_interval, Some(Duration::from_secs(1)));
+        assert!(executors.http_command_executor && executors.default_container.is_some());
+        assert_eq!(loaded.settings.docker.executor_environment_variables.as_ref().unwrap()["A"], "b");
+        assert_eq!(loaded.settings.shown_flags()["jwt_secret_key"], "***");
+    }
+}
+
+#[rstest]
+#[case("--authenticate_http_executors", "give --jwt_secret_key")]
+#[case("--jwt_secret_key=hunter2", "not the path of a file")]
+#[case("--executor_reregistration_timeout=16secs", "15secs at most")]
+#[case("--executor_reregistration_retry_interval=0secs", "longer than 0")]
+#[case("--executor_environment_variables={\"A\": 1}", "is not a string")]
+#[case("--executor_environment_variables={\"A=\": \"hunter2\"}", "cannot be the name of a variable")]
+#[case("--executor_environment_variables={\"A\": \"hunter2\"", "JSON")]
+#[case("--default_container_info={}", "type")]
+fn what_executors_cannot_be_told_stops_the_start(#[case] flag: &str, #[case] why: &str) {
+    let line = refusal(&[flag]);
+    assert!(line.contains(why) && !line.contains("hunter2"), "{line}");
 }
 
 #[rstest]

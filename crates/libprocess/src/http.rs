@@ -12,6 +12,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 
+use crate::server::Connection;
+
 /// Why a body of a response ended early.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 /// A request. Its extensions have the [`PeerAddress`].
@@ -20,6 +22,11 @@ pub type HttpRequest = hyper::Request<hyper::body::Incoming>;
 pub type HttpBody = UnsyncBoxBody<Bytes, BoxError>;
 /// A response.
 pub type HttpResponse = hyper::Response<HttpBody>;
+
+/// Closes the connection of a request at once, in the request's extensions: for who streams to a client that does not
+/// read, and would wait for it without an end.
+#[derive(Clone, Debug)]
+pub struct HangUp(pub(crate) Arc<Connection>);
 
 type Answer = Pin<Box<dyn Future<Output = HttpResponse> + Send>>;
 
@@ -60,6 +67,13 @@ impl HttpHandler {
 
     pub(crate) fn answer(&self, request: HttpRequest) -> Answer {
         (self.0)(request)
+    }
+}
+
+impl HangUp {
+    /// Closes it. What was not sent is lost.
+    pub fn hang_up(&self) {
+        self.0.close();
     }
 }
 

@@ -44,7 +44,7 @@ pub use crate::counters::{Counters, Snapshot};
 pub use crate::encode::encode;
 pub use crate::environment::{EnvironmentError, Overrides};
 pub use crate::event::{Event, Incoming, UnreadableMessage};
-pub use crate::http::{BoxError, HttpBody, HttpHandler, HttpRequest, HttpResponse, PeerAddress};
+pub use crate::http::{BoxError, HangUp, HttpBody, HttpHandler, HttpRequest, HttpResponse, PeerAddress};
 pub use crate::node::{BindError, Node, RegisterError};
 pub use crate::process::{Outbox, Process};
 pub use crate::settings::{Limits, Settings};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::command::{Command, read_command};
-use crate::container::{self, Docker, read_docker};
+use crate::container::{self, Container, Opened, read_container};
 use crate::env::read_env;
 use crate::error::{AppError, JsonPath, Problem};
 use crate::fetch::{Fetch, read_fetch};
@@ -44,8 +44,8 @@ pub struct App {
     pub labels: BTreeMap<String, String>,
     /// What is fetched into the sandbox.
     pub fetch: Vec<Fetch>,
-    /// Image and options.
-    pub docker: Docker,
+    /// What it runs in.
+    pub container: Container,
     /// Volumes, in order.
     pub volumes: Vec<Volume>,
     /// Network.
@@ -91,12 +91,14 @@ impl App {
         };
         refuse_custom_executor(&app)?;
         let opened = container::open(&app, &mut notes)?;
+        let container = read_container(&opened, &mut notes)?;
         let resources = read_resources(&app)?;
         let network = read_network(&app, &opened, &mut notes)?;
+        let tty = read_tty(&app, &opened)?;
         let ports = read_ports(&app, &opened, &network, &mut notes)?;
         Ok(Self {
             id,
-            command: read_command(&app)?,
+            command: read_command(&app, &container)?,
             user: app.filled_string("user")?.map(str::to_owned),
             resources,
             limits: read_limits(&app, resources, &mut notes)?,
@@ -104,14 +106,14 @@ impl App {
             env: read_env(&app)?,
             labels: app.string_map("labels")?,
             fetch: read_fetch(&app, &mut notes)?,
-            docker: read_docker(&opened.docker, &mut notes)?,
-            volumes: read_volumes(&opened.container, &mut notes)?,
+            container,
+            volumes: read_volumes(&opened, &mut notes)?,
             health_check: read_health_check(&app, &ports, &mut notes)?,
             check: read_check(&app, &ports, &mut notes)?,
             kill_grace: app
                 .integer("taskKillGracePeriodSeconds", 0..=MAX_SECONDS)?
                 .map(|seconds| Duration::from_secs(seconds.into())),
-            tty: if app.boolean("tty")? == Some(true) { Tty::Attached } else { Tty::Absent },
+            tty,
             role: app.filled_string("role")?.map(str::to_owned),
             network,
             ports,
@@ -121,7 +123,19 @@ impl App {
     }
 }
 
-/// `executor` names a program to run instead of the command; only the default is possible with Docker.
+/// `tty`: whether there is a terminal, which only a Docker container has.
+fn read_tty(app: &Object<'_>, opened: &Opened<'_>) -> Result<Tty, AppError> {
+    match app.boolean("tty")? {
+        None | Some(false) => Ok(Tty::Absent),
+        Some(true) if opened.docker.is_some() => Ok(Tty::Attached),
+        Some(true) => Err(app.at("tty").error(Problem::Refused {
+            what: "terminals for apps without an image are not supported yet",
+            remedy: "leave the field out, or run the command under script(1)",
+        })),
+    }
+}
+
+/// `executor` names a program to run instead of the command; only the default is possible here.
 fn refuse_custom_executor(app: &Object<'_>) -> Result<(), AppError> {
     match app.string("executor")? {
         None | Some("" | "//cmd") => Ok(()),

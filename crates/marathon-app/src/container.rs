@@ -1,4 +1,4 @@
-//! `container` and `container.docker`: the image and how it is run.
+//! `container` and `container.docker`: what the app runs in, the image and how it is run.
 
 use serde_json::Value;
 
@@ -6,6 +6,17 @@ use crate::error::{AppError, JsonPath, Problem, quote};
 use crate::known_fields::{CONTAINER, DOCKER, PARAMETER};
 use crate::notes::Notes;
 use crate::reader::Object;
+
+/// What an app runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Container {
+    /// A Docker container.
+    Docker(Docker),
+    /// A process of the host, under `container.type` MESOS without an image.
+    Mesos,
+    /// A process of the host: the app has no container.
+    Absent,
+}
 
 /// The Docker part of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +40,12 @@ pub struct Parameter {
     pub value: String,
 }
 
-/// The two objects that describe a Docker container.
+/// The two objects that describe a container, as far as they are there: both for Docker, and never `docker` alone.
 pub(crate) struct Opened<'v> {
     /// `container`.
-    pub(crate) container: Object<'v>,
+    pub(crate) container: Option<Object<'v>>,
     /// `container.docker`.
-    pub(crate) docker: Object<'v>,
+    pub(crate) docker: Option<Object<'v>>,
 }
 
 /// The types of container in Marathon.
@@ -44,32 +55,49 @@ enum ContainerType {
     Mesos,
 }
 
-/// Opens `container` and `container.docker`; an app without them is no Docker app and is refused.
-pub(crate) fn open<'v>(app: &Object<'v>, notes: &mut Notes) -> Result<Opened<'v>, AppError> {
-    let missing = |path: JsonPath| {
-        path.error(Problem::Missing {
-            needed: "container.docker.image, since only Docker tasks can run here yet",
-        })
-    };
-    let Some(container) = app.object("container", &CONTAINER, notes)? else {
-        return Err(missing(app.at("container")));
-    };
-    let kind =
-        container.choice("type", &[("DOCKER", ContainerType::Docker), ("MESOS", ContainerType::Mesos)])?;
-    if let Some(ContainerType::Mesos) = kind {
-        return Err(container.at("type").error(Problem::Refused {
-            what: "containers of type MESOS are not supported yet",
-            remedy: "use DOCKER with container.docker.image",
-        }));
+impl Container {
+    /// The Docker part, if it is a Docker container.
+    pub fn docker(&self) -> Option<&Docker> {
+        match self {
+            Self::Docker(docker) => Some(docker),
+            Self::Mesos | Self::Absent => None,
+        }
     }
-    match container.object("docker", &DOCKER, notes)? {
-        Some(docker) => Ok(Opened { container, docker }),
-        None => Err(missing(container.at("docker"))),
+}
+
+/// Opens `container` and `container.docker`. A container is Docker's unless its type says MESOS.
+pub(crate) fn open<'v>(app: &Object<'v>, notes: &mut Notes) -> Result<Opened<'v>, AppError> {
+    let Some(container) = app.object("container", &CONTAINER, notes)? else {
+        return Ok(Opened { container: None, docker: None });
+    };
+    let kinds = [("DOCKER", ContainerType::Docker), ("MESOS", ContainerType::Mesos)];
+    let kind = container.choice("type", &kinds)?.unwrap_or(ContainerType::Docker);
+    let docker = container.object("docker", &DOCKER, notes)?;
+    match (kind, &docker) {
+        (ContainerType::Mesos, Some(_)) => Err(container.at("docker").error(Problem::Refused {
+            what: "images in containers of type MESOS are not supported yet",
+            remedy: "use type DOCKER",
+        })),
+        (ContainerType::Docker, None) => Err(container.at("docker").error(Problem::Missing {
+            needed: "the image to run; without one use type MESOS, or leave the container out",
+        })),
+        (ContainerType::Mesos, None) | (ContainerType::Docker, Some(_)) => {
+            Ok(Opened { container: Some(container), docker })
+        }
+    }
+}
+
+/// Reads what the app runs in.
+pub(crate) fn read_container(opened: &Opened<'_>, notes: &mut Notes) -> Result<Container, AppError> {
+    match (&opened.container, &opened.docker) {
+        (_, Some(docker)) => read_docker(docker, notes).map(Container::Docker),
+        (Some(_), None) => Ok(Container::Mesos),
+        (None, None) => Ok(Container::Absent),
     }
 }
 
 /// Reads what concerns the image.
-pub(crate) fn read_docker(docker: &Object<'_>, notes: &mut Notes) -> Result<Docker, AppError> {
+fn read_docker(docker: &Object<'_>, notes: &mut Notes) -> Result<Docker, AppError> {
     let Some(image) = docker.filled_string("image")? else {
         return Err(docker.at("image").error(Problem::Missing { needed: "the image to run" }));
     };

@@ -123,8 +123,8 @@ pub(crate) const CONTAINER: Schema = Schema {
         field(
             "linuxInfo",
             Refused(
-                "Marathon accepts it for type MESOS only",
-                "use container.docker.parameters: cap-add, ipc, shm-size",
+                "it is for type MESOS, and not supported yet",
+                "use type DOCKER with container.docker.parameters: cap-add, ipc, shm-size",
             ),
         ),
     ],

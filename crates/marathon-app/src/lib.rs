@@ -28,7 +28,7 @@ mod volumes;
 pub use app::{App, Tty};
 pub use build::{BuildContext, PortPool, PortRefusal, PortSource, build_tasks, service_ports};
 pub use command::Command;
-pub use container::{Docker, Parameter};
+pub use container::{Container, Docker, Parameter};
 pub use definition::{parse_text, parse_value};
 pub use error::{AppError, JsonPath, Problem};
 pub use fetch::Fetch;

@@ -49,14 +49,15 @@ impl Network {
     }
 }
 
-/// Decides the network. Without any of the fields it is the host's.
+/// Decides the network. Without any of the fields it is the host's, and without an image it is no other.
 pub(crate) fn read_network(
     app: &Object<'_>,
     opened: &Opened<'_>,
     notes: &mut Notes,
 ) -> Result<Network, AppError> {
     let new = new_form(app, notes)?;
-    let old = old_form(app, opened, notes)?;
+    let Some(docker) = &opened.docker else { return host_alone(app, new) };
+    let old = old_form(app, docker, notes)?;
     match (new, old) {
         (Some(new), Some((old, _))) if new == old => Ok(new),
         (Some(_), Some((_, path))) => {
@@ -67,11 +68,26 @@ pub(crate) fn read_network(
     }
 }
 
-/// `networks`: one entry, since Docker tasks have one network.
+/// Refuses all that is not the network of the host: a process has no other.
+fn host_alone(app: &Object<'_>, new: Option<Network>) -> Result<Network, AppError> {
+    let refused = Problem::Refused {
+        what: "apps without an image are on the host's network",
+        remedy: "leave the field out, or use container.docker",
+    };
+    if new.is_some_and(|network| network != Network::Host) {
+        return Err(app.at("networks").error(refused));
+    }
+    match app.value("ipAddress") {
+        Some(_) => Err(app.at("ipAddress").error(refused)),
+        None => Ok(Network::Host),
+    }
+}
+
+/// `networks`: one entry, since tasks have one network.
 fn new_form(app: &Object<'_>, notes: &mut Notes) -> Result<Option<Network>, AppError> {
     let items = app.array("networks")?.unwrap_or_default();
     if items.len() > 1 {
-        return Err(app.at("networks").invalid("a Docker task has one network, use a single element"));
+        return Err(app.at("networks").invalid("a task has one network, use a single element"));
     }
     match items.into_iter().next() {
         None => Ok(None),
@@ -106,13 +122,13 @@ fn one_network(item: &Value, path: JsonPath, notes: &mut Notes) -> Result<Networ
 /// `container.docker.network` with `ipAddress`, and the field to name in a conflict.
 fn old_form(
     app: &Object<'_>,
-    opened: &Opened<'_>,
+    docker: &Object<'_>,
     notes: &mut Notes,
 ) -> Result<Option<(Network, JsonPath)>, AppError> {
     let modes = [("BRIDGE", Mode::Bridge), ("HOST", Mode::Host), ("NONE", Mode::None), ("USER", Mode::User)];
-    let mode = opened.docker.choice("network", &modes)?;
+    let mode = docker.choice("network", &modes)?;
     let ip_address = app.object("ipAddress", &IP_ADDRESS, notes)?;
-    let path = opened.docker.at("network");
+    let path = docker.at("network");
     let network = match (mode, &ip_address) {
         (Some(Mode::User), Some(ip_address)) => user_network(ip_address)?,
         (Some(Mode::User), None) => {

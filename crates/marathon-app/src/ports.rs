@@ -171,16 +171,17 @@ fn read_mappings(
     network: &Network,
     notes: &mut Notes,
 ) -> Result<Option<(JsonPath, Vec<PortMapping>)>, AppError> {
-    let (new, old) = (&opened.container, &opened.docker);
-    if let (Some(new), Some(other)) = (new.value("portMappings"), old.value("portMappings"))
-        && new != other
+    let (new, old) = (opened.container.as_ref(), opened.docker.as_ref());
+    if let (Some(new), Some(old)) = (new, old)
+        && let (Some(one), Some(other)) = (new.value("portMappings"), old.value("portMappings"))
+        && one != other
     {
         return Err(old.at("portMappings").error(Problem::Conflict {
             other: "container.portMappings".to_owned(),
             remedy: "use container.portMappings only",
         }));
     }
-    for object in [new, old] {
+    for object in [new, old].into_iter().flatten() {
         if let Some(items) = object.array("portMappings")? {
             let mappings = items
                 .into_iter()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::container::Opened;
 use crate::error::{AppError, JsonPath, Problem, quote};
 use crate::known_fields::{EXTERNAL, VOLUME};
 use crate::notes::Notes;
@@ -26,6 +27,12 @@ const DRIVER: &str = "driver";
 
 /// The most gigabytes of an external volume.
 const MOST_GIGABYTES: u32 = 1 << 30;
+
+/// What is said of the volumes of an app without an image.
+const NOT_WITHOUT_IMAGE: Problem = Problem::Refused {
+    what: "apps without an image have no volumes here",
+    remedy: "use the path on the host in the command, or container.docker",
+};
 
 /// What a volume is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +70,15 @@ pub enum VolumeMode {
     ReadWrite,
 }
 
-/// Reads `container.volumes`.
-pub(crate) fn read_volumes(container: &Object<'_>, notes: &mut Notes) -> Result<Vec<Volume>, AppError> {
+/// Reads `container.volumes`. A process without an image sees the host's files as they are, so nothing is mounted for it.
+pub(crate) fn read_volumes(opened: &Opened<'_>, notes: &mut Notes) -> Result<Vec<Volume>, AppError> {
+    let Some(container) = &opened.container else { return Ok(Vec::new()) };
     let items = container.array("volumes")?.unwrap_or_default();
-    items.into_iter().map(|(path, item)| volume(item, path, notes)).collect()
+    let volumes = items.into_iter().map(|(path, item)| {
+        let read = volume(item, path.clone(), notes)?;
+        if opened.docker.is_some() { Ok(read) } else { Err(path.error(NOT_WITHOUT_IMAGE)) }
+    });
+    volumes.collect()
 }
 
 fn volume(item: &Value, path: JsonPath, notes: &mut Notes) -> Result<Volume, AppError> {

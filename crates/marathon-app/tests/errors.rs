@@ -197,7 +197,11 @@ fn what_is_not_supported_is_refused_by_name() {
         ),
         (
             json!({ "container": { "type": "MESOS" } }),
-            "$.container.type: containers of type MESOS are not supported yet; use DOCKER with container.docker.image",
+            "$.container.docker: images in containers of type MESOS are not supported yet; use type DOCKER",
+        ),
+        (
+            json!({ "container": { "linuxInfo": { "ipcInfo": { "mode": "PRIVATE" } } } }),
+            "$.container.linuxInfo: it is for type MESOS, and not supported yet; use type DOCKER with container.docker.parameters: cap-add, ipc, shm-size",
         ),
         (
             json!({ "container": { "type": "docker" } }),
@@ -212,12 +216,8 @@ fn what_is_not_supported_is_refused_by_name() {
             "$.container.docker.pullConfig: its value is a secret, and secrets are not supported yet; give registry credentials by --docker_config or fetch a docker.tar.gz",
         ),
         (
-            json!({ "container": null }),
-            "$.container: missing: container.docker.image, since only Docker tasks can run here yet",
-        ),
-        (
             json!({ "container": { "docker": null } }),
-            "$.container.docker: missing: container.docker.image, since only Docker tasks can run here yet",
+            "$.container.docker: missing: the image to run; without one use type MESOS, or leave the container out",
         ),
         (
             json!({ "container": { "docker": { "image": null } } }),
@@ -232,6 +232,62 @@ fn what_is_not_supported_is_refused_by_name() {
             "$.container.docker.image: \"busy box\" is not an image reference: it has a blank",
         ),
     ]);
+}
+
+/// What is wrong with an app that names no image: `container` absent, and of type MESOS.
+#[test]
+fn apps_without_an_image() {
+    let table = [
+        (
+            json!({ "cmd": null }),
+            "$.cmd: missing: what to run, as there is no image that says it: cmd or args, or container.docker.image",
+        ),
+        (
+            json!({ "args": ["sleep", "1"] }),
+            "$.args: conflicts with cmd: use cmd for a shell command, or args for a program",
+        ),
+        (json!({ "cmd": null, "args": ["", "1"] }), "$.args[0]: the program to run must not be empty"),
+        (
+            json!({ "networks": [{ "mode": "container/bridge" }] }),
+            "$.networks: apps without an image are on the host's network; leave the field out, or use container.docker",
+        ),
+        (
+            json!({ "networks": [{ "name": "dcos" }] }),
+            "$.networks: apps without an image are on the host's network; leave the field out, or use container.docker",
+        ),
+        (
+            json!({ "ipAddress": {} }),
+            "$.ipAddress: apps without an image are on the host's network; leave the field out, or use container.docker",
+        ),
+        (
+            json!({ "tty": true }),
+            "$.tty: terminals for apps without an image are not supported yet; leave the field out, or run the command under script(1)",
+        ),
+        (json!({ "image": "x" }), "$.image: unknown field, it belongs into container.docker"),
+    ];
+    for (change, expected) in &table {
+        for mut app in [
+            json!({ "id": "/a", "cmd": "true" }),
+            json!({ "id": "/a", "cmd": "true", "container": { "type": "MESOS" } }),
+        ] {
+            merge(&mut app, change);
+            assert_eq!(line(&app), *expected);
+        }
+    }
+    let mesos = |change: Value| {
+        let mut app = json!({ "id": "/a", "cmd": "true", "container": { "type": "MESOS" } });
+        merge(&mut app, &json!({ "container": change }));
+        line(&app)
+    };
+    let no_volumes = "$.container.volumes[0]: apps without an image have no volumes here; use the path on the host in the command, or container.docker";
+    assert_eq!(
+        mesos(json!({ "volumes": [{ "containerPath": "/a", "hostPath": "/b", "mode": "RW" }] })),
+        no_volumes
+    );
+    assert_eq!(
+        mesos(json!({ "portMappings": [{ "containerPort": 80 }] })),
+        "$.container.portMappings: port mappings need a bridge or user network, and the network is HOST"
+    );
 }
 
 #[test]
@@ -321,7 +377,7 @@ fn networks() {
         ),
         (
             json!({ "networks": [{ "name": "a" }, { "name": "b" }] }),
-            "$.networks: a Docker task has one network, use a single element",
+            "$.networks: a task has one network, use a single element",
         ),
         (
             json!({ "networks": [{ "mode": "host" }], "container": { "docker": { "network": "BRIDGE" } } }),

@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use marathon_app::{App, Network, Ports};
+use marathon_app::{App, Container, Network, Ports};
 use mesos_proto::v1::TaskInfo;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -124,9 +124,13 @@ fn apply(value: &mut Value, place: usize, damage: Damage) {
 
 /// What every task must hold, whatever it was made from.
 fn assert_valid(app: &App, task: &TaskInfo) {
-    let container = task.container.as_ref().expect("a task has a container");
-    let docker = container.docker.as_ref().expect("the container is Docker's");
-    assert!(!docker.image.is_empty() && !task.task_id.value.is_empty());
+    assert!(!task.task_id.value.is_empty());
+    let docker = task.container.as_ref().and_then(|container| container.docker.as_ref());
+    assert_eq!(docker.is_some(), app.container.docker().is_some());
+    assert_eq!(task.container.is_none(), app.container == Container::Absent);
+    assert!(docker.is_none_or(|docker| !docker.image.is_empty()));
+    assert!(docker.is_some() || app.network == Network::Host, "a process has no other network");
+    let mappings = docker.map_or(&[][..], |docker| &docker.port_mappings);
     assert!(task.resources.iter().all(|one| one.scalar.is_none_or(|scalar| scalar.value > 0.0)));
     let offered: Vec<u64> = task
         .resources
@@ -135,12 +139,12 @@ fn assert_valid(app: &App, task: &TaskInfo) {
         .flat_map(|ranges| ranges.range.iter().flat_map(|range| range.begin..=range.end))
         .collect();
     assert!(offered.iter().all(|port| (31000..=32000).contains(port)));
-    for mapping in &docker.port_mappings {
+    for mapping in mappings {
         assert!(offered.contains(&u64::from(mapping.host_port)));
         assert!((1..=65535).contains(&mapping.container_port));
     }
     if matches!(app.network, Network::Host | Network::None) {
-        assert!(docker.port_mappings.is_empty());
+        assert!(mappings.is_empty());
     }
     if let Ports::Definitions { definitions, .. } = &app.ports {
         assert!(offered.len() <= definitions.len());
@@ -151,7 +155,12 @@ fn assert_valid(app: &App, task: &TaskInfo) {
     for text in variables.iter().flat_map(|one| [Some(&one.name), one.value.as_ref()]).flatten() {
         assert!(!text.contains('\0'));
     }
-    assert!(command.value.is_none() || command.arguments.is_empty());
+    match (&command.value, docker) {
+        (None, Some(_)) => {}
+        (Some(_), Some(_)) => assert!(command.arguments.is_empty()),
+        (Some(_), None) if command.shell() => assert!(command.arguments.is_empty()),
+        (program, None) => assert_eq!(command.arguments.first(), program.as_ref(), "a process has a program"),
+    }
     let json = mesos_proto::json::to_json(task, mesos_proto::json::Names::V1);
     let back: TaskInfo = mesos_proto::json::from_json(json).expect("a built task prints and reads");
     assert_eq!(back.task_id, task.task_id);

@@ -47,7 +47,8 @@ fn what_is_not_said_has_marathons_defaults() {
     assert_eq!((app.instances, app.kill_grace, app.tty), (1, None, Tty::Absent));
     assert_eq!((app.user, app.role, app.health_check, app.check), (None, None, None, None));
     assert!(app.env.is_empty() && app.labels.is_empty() && app.fetch.is_empty() && app.volumes.is_empty());
-    assert!(!app.docker.force_pull && !app.docker.privileged && app.docker.parameters.is_empty());
+    let docker = app.container.docker().unwrap();
+    assert!(!docker.force_pull && !docker.privileged && docker.parameters.is_empty());
     assert_eq!(app.network, Network::Host);
     let Ports::Definitions { definitions, host_ports } = &app.ports else { panic!("{:?}", app.ports) };
     assert_eq!(*host_ports, HostPorts::Chosen);

@@ -75,7 +75,10 @@ pub enum ProbeSpec {
 /// A command that is run in the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandProbe {
-    /// The program and its arguments; not empty.
+    /// The program.
+    pub program: String,
+    /// Its arguments, of which there is at least the first, its name: `program` itself, except without an image, where a
+    /// task may give it another.
     pub argv: Vec<String>,
     /// Additions to the container's environment, each name once.
     pub environment: Vec<EnvVar>,
@@ -123,6 +126,15 @@ pub enum IpFamily {
     V6,
 }
 
+/// What the arguments of a health check's command are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arguments {
+    /// What follows the program, as the docker executor of stock hands them to `docker exec`.
+    Following,
+    /// All, with the program's name, as `mesos-executor` hands them to `execvp`.
+    All,
+}
+
 /// What the message belongs to, for the paths of fields and for stock's words.
 #[derive(Debug, Clone, Copy)]
 enum Whose {
@@ -131,7 +143,11 @@ enum Whose {
 }
 
 impl HealthCheckSpec {
-    pub(crate) fn from_proto(check: &v1::HealthCheck, notices: &mut Notices) -> Result<Self, FieldError> {
+    pub(crate) fn from_proto(
+        check: &v1::HealthCheck,
+        arguments: Arguments,
+        notices: &mut Notices,
+    ) -> Result<Self, FieldError> {
         let whose = Whose::Health;
         let kind = check.r#type.map(health_check::Type::try_from);
         let probe = match kind {
@@ -144,7 +160,7 @@ impl HealthCheckSpec {
                 let command = check.command.as_ref().ok_or_else(|| {
                     whose.refuse("command", "Expecting 'command' to be set for COMMAND health check")
                 })?;
-                ProbeSpec::Command(command_probe(whose, command, notices)?)
+                ProbeSpec::Command(command_probe(whose, command, arguments, notices)?)
             }
             Some(Ok(health_check::Type::Http)) => {
                 let http = check.http.as_ref().ok_or_else(|| {
@@ -182,7 +198,11 @@ impl HealthCheckSpec {
 }
 
 impl CheckSpec {
-    pub(crate) fn from_proto(check: &v1::CheckInfo, notices: &mut Notices) -> Result<Self, FieldError> {
+    pub(crate) fn from_proto(
+        check: &v1::CheckInfo,
+        arguments: Arguments,
+        notices: &mut Notices,
+    ) -> Result<Self, FieldError> {
         let whose = Whose::General;
         let probe = match check.r#type.map(check_info::Type::try_from) {
             None => return Err(whose.refuse("type", "CheckInfo must specify 'type'")),
@@ -194,7 +214,7 @@ impl CheckSpec {
                 let command = check.command.as_ref().ok_or_else(|| {
                     whose.refuse("command", "Expecting 'command' to be set for COMMAND check")
                 })?;
-                ProbeSpec::Command(command_probe(whose, &command.command, notices)?)
+                ProbeSpec::Command(command_probe(whose, &command.command, arguments, notices)?)
             }
             Some(Ok(check_info::Type::Http)) => {
                 let http = check
@@ -325,10 +345,11 @@ fn family(protocol: v1::network_info::Protocol) -> IpFamily {
 /// A shell command is run by the container's `sh -c`. The arguments of a health check follow its value, as the stock
 /// docker executor hands them to `docker exec` (`runHealthCheck` in `src/docker/executor.cpp`). A general check, which
 /// that executor does not have, may also be written as for the other executors: there `arguments` holds the whole argv,
-/// and its first is the name of the program once more.
+/// and its first is the name of the program once more. Without an image that is so for both.
 fn command_probe(
     whose: Whose,
     command: &v1::CommandInfo,
+    arguments: Arguments,
     notices: &mut Notices,
 ) -> Result<CommandProbe, FieldError> {
     // Where the command is in the message.
@@ -350,6 +371,8 @@ fn command_probe(
             notices.note(whose.field(&format!("{at}.arguments")), "a shell command takes no arguments")?;
         }
         vec!["sh".to_owned(), "-c".to_owned(), value.to_owned()]
+    } else if arguments == Arguments::All && !command.arguments.is_empty() {
+        command.arguments.clone()
     } else {
         let program = value.rsplit_once('/').map_or(value, |(_, name)| name);
         let names_itself = |first: &String| first == value || first == program;
@@ -359,10 +382,11 @@ fn command_probe(
         };
         [value.to_owned()].into_iter().chain(command.arguments[first..].iter().cloned()).collect()
     };
-    if argv.iter().any(|part| part.contains('\0')) {
+    let program = if shell { "sh".to_owned() } else { value.to_owned() };
+    if argv.iter().chain([&program]).any(|part| part.contains('\0')) {
         return Err(whose.refuse(at, "the command line has a NUL character"));
     }
-    if argv[0].is_empty() {
+    if program.is_empty() {
         return Err(whose.refuse(&format!("{at}.value"), "the program has no name"));
     }
     if !command.uris.is_empty() {
@@ -375,11 +399,17 @@ fn command_probe(
         let below = error.field().strip_prefix("command.").unwrap_or(error.field()).to_owned();
         whose.refuse(&format!("{at}.{below}"), error.reason())
     })?;
-    let user = command.user.clone().filter(|user| !user.is_empty());
+    let mut user = command.user.clone().filter(|user| !user.is_empty());
+    if arguments == Arguments::All && user.is_some() {
+        // As in stock. Whether the framework may run anything as that user is asked of nobody.
+        notices
+            .note(whose.field(&format!("{at}.user")), "without an image a check runs as the task's user")?;
+        user = None;
+    }
     if user.as_deref().is_some_and(|user| user.contains(char::is_control)) {
         return Err(whose.refuse(&format!("{at}.user"), "the user's name has a control character"));
     }
-    Ok(CommandProbe { argv, environment, user })
+    Ok(CommandProbe { program, argv, environment, user })
 }
 
 #[cfg(test)]
@@ -414,7 +444,7 @@ mod tests {
     }
 
     fn read(check: &v1::HealthCheck) -> Result<HealthCheckSpec, FieldError> {
-        HealthCheckSpec::from_proto(check, &mut Notices::new(Strictness::Strict))
+        HealthCheckSpec::from_proto(check, Arguments::Following, &mut Notices::new(Strictness::Strict))
     }
 
     fn general(change: impl FnOnce(&mut v1::CheckInfo)) -> Result<CheckSpec, FieldError> {
@@ -425,7 +455,46 @@ mod tests {
         };
         check.set_type(check_info::Type::Tcp);
         change(&mut check);
-        CheckSpec::from_proto(&check, &mut Notices::new(Strictness::Strict))
+        CheckSpec::from_proto(&check, Arguments::Following, &mut Notices::new(Strictness::Strict))
+    }
+
+    /// Nobody authorizes the user of a check.
+    #[test]
+    fn without_an_image_a_check_runs_as_the_tasks_user() {
+        let given = v1::CommandInfo { user: Some("root".into()), ..command(Some("true"), true, &[]) };
+        let health = by_command(given);
+        let mut notices = Notices::new(Strictness::Lenient);
+        let read = HealthCheckSpec::from_proto(&health, Arguments::All, &mut notices).unwrap();
+        let ProbeSpec::Command(probe) = read.probe else { panic!("{read:?}") };
+        assert_eq!(probe.user, None);
+        let [notice] = &notices.into_list()[..] else { panic!("one notice") };
+        assert!(notice.to_string().contains("health_check.command.user"), "{notice}");
+    }
+
+    /// Without an image `arguments` is the whole argv, for health checks and checks alike.
+    #[rstest::rstest]
+    #[case::shell(command(Some("exit 0"), true, &[]), "sh", &["sh", "-c", "exit 0"])]
+    #[case::own_name(command(Some("/bin/busybox"), false, &["test", "-e", "x"]), "/bin/busybox", &["test", "-e", "x"])]
+    #[case::no_arguments(command(Some("true"), false, &[]), "true", &["true"])]
+    fn without_an_image_the_arguments_begin_with_a_name(
+        #[case] given: v1::CommandInfo,
+        #[case] program: &str,
+        #[case] argv: &[&str],
+    ) {
+        let mut notices = Notices::new(Strictness::Strict);
+        let health = by_command(given.clone());
+        let health = HealthCheckSpec::from_proto(&health, Arguments::All, &mut notices).unwrap();
+        let mut check =
+            v1::CheckInfo { command: Some(check_info::Command { command: given }), ..Default::default() };
+        check.set_type(check_info::Type::Command);
+        let check = CheckSpec::from_proto(&check, Arguments::All, &mut notices).unwrap();
+        for probe in [health.probe, check.probe] {
+            let ProbeSpec::Command(probe) = probe else { panic!("{probe:?}") };
+            assert_eq!(
+                (probe.program.as_str(), probe.argv),
+                (program, argv.iter().map(|&a| a.to_owned()).collect())
+            );
+        }
     }
 
     #[test]
@@ -541,7 +610,7 @@ mod tests {
     fn statuses_are_accepted_without_effect_as_in_stock() {
         let given = health(|check| check.http.as_mut().unwrap().statuses = vec![204]);
         let mut notices = Notices::new(Strictness::Lenient);
-        HealthCheckSpec::from_proto(&given, &mut notices).unwrap();
+        HealthCheckSpec::from_proto(&given, Arguments::Following, &mut notices).unwrap();
         assert_eq!(notices.into_list()[0].field, "health_check.http.statuses");
         assert!(read(&given).is_err());
     }

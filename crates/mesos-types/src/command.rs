@@ -169,7 +169,7 @@ pub(crate) fn note_unused(
     Ok(())
 }
 
-fn no_nul(field: &str, value: &str) -> Result<String, FieldError> {
+pub(crate) fn no_nul(field: &str, value: &str) -> Result<String, FieldError> {
     if value.contains('\0') {
         return Err(FieldError::new(field, "the text has a NUL character"));
     }

@@ -17,23 +17,29 @@
 //! | [`check`] | health checks and checks |
 //! | [`container`] | image, port mappings, parameters |
 //! | [`network`] | the networks, and what is asked of each |
+//! | [`isolation`] | `--isolation` |
 //! | [`linux`] | capabilities, namespaces, resource limits |
 //! | [`volume`] | what is mounted where |
 //! | [`persistent_volume`] | the persistent volumes among a task's resources |
 //! | [`uri`] | what is fetched into the sandbox |
-//! | [`task`] | the whole task |
+//! | [`task`] | a whole task with an image |
+//! | [`plain`] | a whole task without one |
+//! | `common` | what both ask for |
 //! | [`fields`] | errors and notices that name a field |
 
 pub mod attributes;
 pub mod check;
 pub mod command;
+mod common;
 pub mod compatibility;
 pub mod container;
 pub mod fields;
 pub mod ids;
+pub mod isolation;
 pub mod linux;
 pub mod network;
 pub mod persistent_volume;
+pub mod plain;
 pub mod ports;
 pub mod resource;
 pub mod resources;
@@ -50,9 +56,11 @@ pub use command::{CommandSpec, EnvVar};
 pub use container::{ContainerSpec, Parameter, PortMapping, Protocol, PullPolicy};
 pub use fields::{FieldError, Notice, ProcessUser, Reading, Strictness};
 pub use ids::{AgentId, ContainerId, ExecutorId, FrameworkId, IdError, TaskId};
+pub use isolation::{Isolation, Isolator, Launcher};
 pub use linux::{LinuxSpec, Rlimit, Sharing};
 pub use network::{Network, UserNetwork, UserNetworks};
 pub use persistent_volume::PersistentVolume;
+pub use plain::{PlainCommand, PlainTaskSpec, SandboxVolume};
 pub use ports::PortRanges;
 pub use resource::{Amount, Resource, ResourceError, ResourceFlag, ResourceSet};
 pub use resources::{Limit, Megabytes, Millicpus, TaskLimits, TaskResources};

@@ -10,6 +10,7 @@ use mesos_proto::v1;
 
 use crate::fields::FieldError;
 use crate::resource::{LocalVolume, Resource};
+use crate::resources::Megabytes;
 use crate::roles;
 use crate::volume::{self, Access};
 
@@ -33,6 +34,8 @@ pub struct PersistentVolume {
     pub access: Access,
     /// Whether others may have it too.
     pub sharing: VolumeSharing,
+    /// How large it may become.
+    pub size: Megabytes,
 }
 
 /// Reads the persistent volumes among a task's resources.
@@ -47,6 +50,10 @@ pub(crate) fn persistent_volumes(resources: &[v1::Resource]) -> Result<Vec<Persi
         let Some(disk) = resource.disk.as_ref().filter(|disk| disk.persistence.is_some()) else { continue };
         let field = format!("resources[{at}].disk");
         let volume = one(&field, resource, disk)?;
+        // Tasks of one executor may share it.
+        if volumes.contains(&volume) {
+            continue;
+        }
         let path = Path::new(&volume.container_path);
         let is_within = |other: &PersistentVolume| {
             path.starts_with(&other.container_path) || Path::new(&other.container_path).starts_with(path)
@@ -103,7 +110,20 @@ fn one(
         container_path: container_path(&format!("{field}.volume.container_path"), &place.container_path)?,
         access: volume::access(&format!("{field}.volume.mode"), place.mode)?,
         sharing: if resource.is_shared() { VolumeSharing::Shared } else { VolumeSharing::Exclusive },
+        size: Megabytes(megabytes(message)),
     })
+}
+
+/// The whole megabytes of a disk resource, whose value [`Resource::from_proto`] has checked.
+fn megabytes(message: &v1::Resource) -> u64 {
+    let value = message.scalar.as_ref().map_or(0.0, |scalar| scalar.value);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a resource is zero or more, and one beyond any disk is as good as the largest number"
+    )]
+    let whole = value as u64;
+    whole
 }
 
 /// Checks where a volume shows, and drops dots and doubled slashes.
@@ -154,6 +174,14 @@ mod tests {
         assert_eq!(read[0].volume.directory(Path::new("/w")).path(), Path::new("/w/volumes/roles/r s/v"));
         assert_eq!((read[0].container_path.as_str(), read[0].access), ("data/x", Access::ReadOnly));
         assert_eq!((read[1].container_path.as_str(), read[1].sharing), ("/abs", VolumeSharing::Exclusive));
+    }
+
+    /// The tasks of one executor, read together.
+    #[test]
+    fn a_volume_that_two_share_is_one() {
+        let (one, other) = (volume("v", "data"), volume("w", "data"));
+        assert_eq!(persistent_volumes(&[one.clone(), one.clone()]).unwrap().len(), 1);
+        persistent_volumes(&[one, other]).unwrap_err();
     }
 
     #[rstest::rstest]

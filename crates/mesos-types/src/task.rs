@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use mesos_proto::v1;
 
-use crate::check::{CheckSpec, HealthCheckSpec};
+use crate::check::{Arguments, CheckSpec, HealthCheckSpec};
 use crate::command::{self, CommandSpec, EnvVar};
+use crate::common::{self, Common};
 use crate::container::ContainerSpec;
 use crate::fields::{FieldError, Notice, Notices, ProcessUser, Reading, Strictness};
 use crate::ids::TaskId;
@@ -58,60 +59,42 @@ impl TaskSpec {
     pub fn from_task_info(task: &v1::TaskInfo, reading: impl Into<Reading>) -> Result<Self, FieldError> {
         let reading = reading.into();
         let mut notices = Notices::new(reading.strictness);
-        let task_id: TaskId = task
-            .task_id
-            .value
-            .parse()
-            .map_err(|error| FieldError::new("task_id.value", format!("{error}")))?;
-        if task.executor.is_some() {
-            return Err(FieldError::new("executor", "custom executors are not built yet")
-                .hint("use command and container"));
-        }
-        let Some(command) = &task.command else {
-            return Err(FieldError::new("command", "the task has no command")
-                .hint("for the image's own command set command.shell to false"));
-        };
+        let command = common::command_of(task, "for the image's own command set command.shell to false")?;
         let Some(container) = &task.container else {
             return Err(FieldError::new("container", "the task has no container")
                 .hint("set container.type to DOCKER and container.docker.image to an image"));
         };
-        let resources = TaskResources::from_proto(&task.resources)?;
-        let limits = TaskLimits::from_proto(&task.limits, &resources)?;
+        let Common {
+            task_id,
+            name,
+            environment,
+            uris,
+            user,
+            resources,
+            limits,
+            grace,
+            max_completion,
+            health_check,
+            check,
+        } = Common::read(task, command, Arguments::Following, &mut notices)?;
         let container = ContainerSpec::from_proto(container, &resources, &mut notices)?;
         command::note_unused(command, reading.user, &mut notices)?;
-        let health_check = task
-            .health_check
-            .as_ref()
-            .map(|check| HealthCheckSpec::from_proto(check, &mut notices))
-            .transpose()?;
-        let check =
-            task.check.as_ref().map(|check| CheckSpec::from_proto(check, &mut notices)).transpose()?;
         if resources.disk.is_some_and(|disk| disk.0 > 0) {
             notices.note("resources[disk]", "disk usage is not limited")?;
         }
-        let period = |field: &str, duration: &v1::DurationInfo| {
-            u64::try_from(duration.nanoseconds)
-                .map(Duration::from_nanos)
-                .map_err(|_| FieldError::new(field, "the duration is negative"))
-        };
-        let grace = task.kill_policy.as_ref().and_then(|policy| policy.grace_period.as_ref());
-        let completion = task.max_completion_time.as_ref();
         Ok(Self {
             task_id,
-            name: task.name.clone(),
+            name,
             command: CommandSpec::from_proto(command)?,
-            environment: command::environment(command)?,
-            uris: command.uris.iter().map(UriSpec::from_proto).collect(),
-            user: command.user.clone(),
-            run_as: command.user.clone().filter(|_| reading.user == ProcessUser::Task),
+            environment,
+            uris,
+            run_as: user.clone().filter(|_| reading.user == ProcessUser::Task),
+            user,
             container,
             resources,
             limits,
-            grace: grace.map(|g| period("kill_policy.grace_period", g)).transpose()?,
-            max_completion: completion
-                .map(|c| period("max_completion_time", c))
-                .transpose()?
-                .filter(|c| !c.is_zero()),
+            grace,
+            max_completion,
             health_check,
             check,
             notices: notices.into_list(),
@@ -125,23 +108,7 @@ impl TaskSpec {
     ///
     /// The first other field that cannot be honoured.
     pub fn of_running_task(task: &v1::TaskInfo) -> Result<(Self, Vec<Notice>), FieldError> {
-        let (mut task, mut left_out) = (task.clone(), Vec::new());
-        loop {
-            let error = match Self::from_task_info(&task, Strictness::Lenient) {
-                Ok(spec) => return Ok((spec, left_out)),
-                Err(error) => error,
-            };
-            let field = if task.health_check.is_some() && error.field().starts_with("health_check.") {
-                task.health_check = None;
-                "health_check"
-            } else if task.check.is_some() && error.field().starts_with("check.") {
-                task.check = None;
-                "check"
-            } else {
-                return Err(error);
-            };
-            left_out.push(Notice::new(field, format!("the task goes on unchecked: {error}")));
-        }
+        common::of_running_task(task, |task| Self::from_task_info(task, Strictness::Lenient))
     }
 }
 

@@ -263,7 +263,7 @@ pub(crate) fn path(field: &str, value: &str) -> Result<String, FieldError> {
 }
 
 /// A path that stays below the sandbox.
-fn below(field: &str, value: String) -> Result<String, FieldError> {
+pub(crate) fn below(field: &str, value: String) -> Result<String, FieldError> {
     if value.starts_with('/') || value.split('/').any(|part| part == "..") {
         return Err(FieldError::new(field, format!("the path {value:?} leaves the sandbox"))
             .hint("use a path without .. below the sandbox, or an absolute host path"));

@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Context, SandboxError};
-use crate::node::{Identity, Kind, Owner, Pinned, adopt};
+use crate::node::{Identity, InvalidOwner, Kind, Owner, Pinned, adopt};
 use crate::place::not_a_directory;
 use crate::rel_path::RelPath;
 use crate::removal::{Removed, remove_all};
@@ -335,6 +336,17 @@ impl Sandbox {
     /// Errors of the system.
     pub fn is_roots(&self) -> Result<bool, SandboxError> {
         Ok(self.dir.metadata().context("look at", &*self.path)?.uid() == 0)
+    }
+
+    /// Who has the directory.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the system.
+    pub fn owner(&self) -> Result<Owner, SandboxError> {
+        let metadata = self.dir.metadata().context("look at", &*self.path)?;
+        let invalid = |error: InvalidOwner| io::Error::new(io::ErrorKind::InvalidData, error);
+        Owner::new(metadata.uid(), metadata.gid()).map_err(invalid).context("look at", &*self.path)
     }
 
     /// Gives the directory itself to an owner, and nothing in it.

@@ -6,12 +6,14 @@ use checks::{
     Check, CheckNews, CheckOrder, CheckRunner, CheckState, CheckUpdate, Checker, EngineHealthWatch,
     EngineHealthWatcher, Target, Verdict,
 };
-use docker_containerizer::Running;
-use docker_engine::{Engine, Inspection};
-use mesos_types::{CheckSpec, HealthCheckSpec, TaskSpec};
+use docker_engine::Inspection;
+use mesos_containerizer::processes::ProcessId;
+use mesos_types::{CheckSpec, ContainerId, HealthCheckSpec};
 use serde::{Deserialize, Serialize};
 
+use crate::composing::{Composing, Running};
 use crate::machine::{Event, Health};
+use crate::plan::Terms;
 
 /// What a record keeps of the checks, so that the next process goes on with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +32,7 @@ pub struct ChecksRecord {
 pub(crate) struct CheckMakers {
     pub(crate) runner: CheckRunner,
     /// Docker's own health checks, which the engine makes.
-    pub(crate) engine: EngineHealthWatcher,
+    pub(crate) engine: Option<EngineHealthWatcher>,
 }
 
 /// The checks that a task asks for, and those under way.
@@ -75,33 +77,52 @@ pub(crate) enum Said {
 }
 
 impl Checking {
-    pub(crate) fn new(makers: CheckMakers, task: &TaskSpec) -> Self {
-        let wanted = Wanted { health: task.health_check.clone(), check: task.check.clone() };
+    pub(crate) fn new(makers: CheckMakers, terms: &Terms) -> Self {
+        let wanted = Wanted { health: terms.health_check.clone(), check: terms.check.clone() };
         Self { makers, wanted, health: None, check: None }
     }
 
     /// Starts what the task asks for, with what the record kept of it; `started_at` is when the container started.
     pub(crate) fn start(
         &mut self,
-        engine: &Engine,
+        containerizers: &Composing,
+        id: ContainerId,
         running: &Running,
         record: &ChecksRecord,
-        started_at: SystemTime,
     ) {
-        // It was read from the same bytes before.
-        let Ok(inspection) = Inspection::from_json(&running.raw) else {
-            tracing::error!(container = running.engine_id, "an inspection cannot be read again: no checks");
-            return;
-        };
         let Wanted { health, check } = self.wanted.clone();
-        if health.is_none() && EngineHealthWatcher::applies_to(&inspection) {
-            let watch = self.makers.engine.watch(&inspection.id, record.health.clone());
-            self.health = Some(HealthCheck::Engines(watch));
-        }
-        if health.is_none() && check.is_none() {
-            return;
-        }
-        let target = Target::of(engine, &inspection);
+        let target = match running {
+            Running::Docker(running) => {
+                // It was read from the same bytes before.
+                let Ok(inspection) = Inspection::from_json(&running.raw) else {
+                    tracing::error!(
+                        container = running.engine_id,
+                        "an inspection cannot be read again: no checks"
+                    );
+                    return;
+                };
+                let watcher = self.makers.engine.as_ref().filter(|_| health.is_none());
+                if let Some(watcher) = watcher.filter(|_| EngineHealthWatcher::applies_to(&inspection)) {
+                    let watch = watcher.watch(&inspection.id, record.health.clone());
+                    self.health = Some(HealthCheck::Engines(watch));
+                }
+                if health.is_none() && check.is_none() {
+                    return;
+                }
+                let Some(docker) = containerizers.docker() else { return };
+                Target::of(docker.engine(), &inspection)
+            }
+            Running::Plain(process) => {
+                if health.is_none() && check.is_none() {
+                    return;
+                }
+                // One that has ended meanwhile is not checked.
+                let surroundings = containerizers.mesos().and_then(|mesos| mesos.surroundings(id));
+                let Some(surroundings) = surroundings else { return };
+                Target::of_process(ProcessId { pid: process.pid, start: process.start }, surroundings)
+            }
+        };
+        let started_at = running.started_at();
         let running_for = SystemTime::now().duration_since(started_at).unwrap_or(Duration::ZERO);
         let start = |check, state: &CheckState| {
             let (target, state) = (target.clone(), state.clone());

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use docker_containerizer::logs::{LogTap, OutputTarget};
 use docker_containerizer::request::Request;
-use docker_containerizer::{Checkpoint, FetchEvent, Identity, Labels, PullNews, Running, Termination};
+use docker_containerizer::{Checkpoint, FetchEvent, Identity, PullNews, Termination};
 use mesos_proto::{Message, v1};
-use mesos_types::{ContainerId, EnvVar, TaskSpec};
+use mesos_types::{ContainerId, EnvVar, Notice, TaskId};
 use sandbox::Owner;
 use tokio::sync::mpsc;
 
+use crate::composing::{Kind, Launching, Running};
 use crate::layout::RunLayout;
 use crate::outcome::{KillCause, Outcome};
+use crate::plan::Plan;
 
 /// Whether the framework takes TASK_KILLING (capability TASK_KILLING_STATE).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Given {
     pub layout: Option<RunLayout>,
     /// Variables that win over the task's own (hooks, `--task_environment`).
     pub environment: Vec<EnvVar>,
+    /// Variables that the task's own win over: what an agent tells an executor, and a task without an image.
+    pub defaults: Vec<EnvVar>,
     /// Whether the URIs are in the sandbox.
     pub uris: Uris,
     /// Whether the image was pulled as the task wants it.
@@ -90,16 +94,29 @@ pub struct Adoption {
     /// The last state that the host is sure to have for the framework: what follows it is told. `None` trusts the
     /// record, which is written before a status is told.
     pub told: Option<v1::TaskState>,
+    /// Variables that the task's own win over, for a task that the earlier process did not come to launch.
+    pub defaults: Vec<EnvVar>,
+    /// Who owns the sandbox of such a task, and whom it runs as.
+    pub owner: LateOwner,
+}
+
+/// Who owns the sandbox of a task that an earlier process has accepted and not launched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LateOwner {
+    /// The user that its command names, if it names one.
+    #[default]
+    OfCommand,
+    /// This one; nobody but us, if it is none.
+    Given(Option<Owner>),
 }
 
 /// A task that was checked and can be launched; nothing was done for it yet.
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) order: TaskOrder,
-    pub(crate) task: TaskSpec,
-    pub(crate) labels: Labels,
-    pub(crate) request: Request,
+    pub(crate) plan: Plan,
     pub(crate) layout: RunLayout,
+    pub(crate) launching: Launching,
 }
 
 /// A wish to stop a task.
@@ -180,7 +197,7 @@ impl KillRequest {
 impl Adoption {
     /// Trusts the record.
     pub fn new(task_killing: TaskKilling) -> Self {
-        Self { task_killing, tap: None, told: None }
+        Self { task_killing, tap: None, told: None, defaults: Vec::new(), owner: LateOwner::OfCommand }
     }
 
     /// Gives a copy of the output.
@@ -197,14 +214,27 @@ impl Adoption {
 }
 
 impl Prepared {
-    /// The request that will be sent, for people who want to see it.
-    pub fn request(&self) -> &Request {
-        &self.request
+    /// The request that will be sent to the engine, for people who want to see it; none of a task without an image.
+    pub fn request(&self) -> Option<&Request> {
+        match &self.plan {
+            Plan::Docker(plan) => Some(&plan.request),
+            Plan::Plain(_) => None,
+        }
     }
 
-    /// The task as it was understood.
-    pub fn task(&self) -> &TaskSpec {
-        &self.task
+    /// Which containerizer takes the task.
+    pub fn kind(&self) -> Kind {
+        self.plan.kind()
+    }
+
+    /// The task's id.
+    pub fn task_id(&self) -> &TaskId {
+        self.plan.task_id()
+    }
+
+    /// The fields of the task that have no effect.
+    pub fn notices(&self) -> &[Notice] {
+        self.plan.notices()
     }
 
     /// The container's id.

@@ -1,24 +1,19 @@
 //! How the end of a container becomes a task's terminal status: pure, one row of stock's table each.
 //!
-//! Source: `src/docker/executor.cpp` (`reaped`) for containers that ran, `src/slave/slave.cpp` for launches that
-//! failed. States, reasons and the first sentence of a message are stock's, since frameworks match on them. Departs
+//! Source: `src/docker/executor.cpp` and `src/launcher/executor.cpp` (`reaped`) for containers that ran,
+//! `src/slave/slave.cpp` for launches that failed. States, reasons and the first sentence of a message are stock's, since frameworks match on them. Departs
 //! where stock says nothing or something false: an out-of-memory kill, an exit that nobody saw.
 
 use docker_containerizer::{Ending, EngineSeen, Exit, Limitation, Phase, Termination};
 use mesos_proto::v1::TaskState;
 use mesos_proto::v1::task_status::Reason;
-use mesos_types::Megabytes;
-use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+
+use crate::composing::Kind;
+use crate::signals::{signal_name, strsignal};
 
 /// The longest line of standard error in a message, in bytes; a message has five at most.
 const LONGEST_LINE: usize = 256;
-
-/// The first of the signals without a name of their own, as the C library counts them.
-const FIRST_REALTIME: i32 = 34;
-
-/// The last signal.
-const LAST_REALTIME: i32 = 64;
 
 /// Who wants a task to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +40,8 @@ pub struct Outcome {
     pub reason: Option<Reason>,
     /// For people.
     pub message: String,
-    /// The memory limit that was hit.
-    pub memory_limit: Option<Megabytes>,
+    /// What ran out.
+    pub limitation: Option<Limitation>,
     /// `false` if the health check ended it.
     pub healthy: Option<bool>,
     /// What `docker run` would have ended with.
@@ -54,19 +49,19 @@ pub struct Outcome {
 }
 
 /// The outcome of a task whose container ended like this; `cause` is of the kill, if there was one.
-pub fn outcome(termination: &Termination, cause: Option<KillCause>) -> Outcome {
+pub fn outcome(kind: Kind, termination: &Termination, cause: Option<KillCause>) -> Outcome {
     match &termination.ending {
         // Killed before the process that launched it was gone: its container never ran.
         Ending::LaunchFailed(failure) if failure.phase() == "recover" && cause.is_some() => {
             destroyed(Phase::Starting, cause)
         }
         Ending::LaunchFailed(failure) => {
-            let (message, reason) = match failure.phase() {
+            let (message, reason) = match (kind, failure.phase()) {
                 // The stock executor runs the container, after the agent has launched the executor.
-                "create" | "start" | "inspect" | "attach" => {
+                (Kind::Docker, "create" | "start" | "inspect" | "attach") => {
                     (format!("Failed to run docker container: {}", failure.message()), None)
                 }
-                _ => (
+                (Kind::Docker | Kind::Mesos, _) => (
                     format!("Failed to launch container: {}", failure.message()),
                     Some(Reason::ContainerLaunchFailed),
                 ),
@@ -75,13 +70,13 @@ pub fn outcome(termination: &Termination, cause: Option<KillCause>) -> Outcome {
                 state: TaskState::TaskFailed,
                 reason,
                 message,
-                memory_limit: None,
+                limitation: None,
                 healthy: unhealthy(cause),
                 exit_code: u8::try_from(failure.docker_run_code()).unwrap_or(125),
             }
         }
         Ending::DestroyedBeforeStart(phase) => destroyed(*phase, cause),
-        Ending::Exited(exit) => exited(termination, exit, cause),
+        Ending::Exited(exit) => exited(kind, termination, exit, cause),
     }
 }
 
@@ -96,22 +91,19 @@ fn destroyed(phase: Phase, cause: Option<KillCause>) -> Outcome {
             Phase::Starting => "Container destroyed while starting",
         }
         .to_owned(),
-        memory_limit: None,
+        limitation: None,
         healthy: unhealthy(cause),
         exit_code: 137,
     }
 }
 
-fn exited(termination: &Termination, exit: &Exit, cause: Option<KillCause>) -> Outcome {
-    let (code, message) = match exit {
-        Exit::Code(code) => (u8::try_from(*code).unwrap_or(125), describe(*code)),
-        Exit::Unknown(why) => (125, format!("Failed to get exit status of container: {why}")),
-    };
+fn exited(kind: Kind, termination: &Termination, exit: &Exit, cause: Option<KillCause>) -> Outcome {
+    let (code, message) = (exit_code(exit), said(kind, exit));
     let plain = |state, reason| Outcome {
         state,
         reason,
         message: message.clone(),
-        memory_limit: None,
+        limitation: None,
         healthy: unhealthy(cause),
         exit_code: code,
     };
@@ -125,15 +117,31 @@ fn exited(termination: &Termination, exit: &Exit, cause: Option<KillCause>) -> O
             _,
             _,
         ) => plain(TaskState::TaskKilled, None),
-        (None, Some(Limitation::Memory(limit)), _) => {
-            let what = match limit {
-                Some(limit) => format!("Memory limit exceeded: {}MB; {message}", limit.0),
-                None => format!("Memory of the host exhausted; {message}"),
+        (None, Some(limitation), _) => {
+            let (reason, what) = match limitation {
+                Limitation::Memory(Some(limit)) => (
+                    Reason::ContainerLimitationMemory,
+                    match kind {
+                        Kind::Docker => format!("Memory limit exceeded: {}MB; {message}", limit.0),
+                        // The beginning of the sentence of stock's isolator.
+                        Kind::Mesos => format!(
+                            "Memory limit exceeded: Requested: {}; {message}",
+                            bytes(limit.0.saturating_mul(1 << 20))
+                        ),
+                    },
+                ),
+                Limitation::Memory(None) => {
+                    (Reason::ContainerLimitationMemory, format!("Memory of the host exhausted; {message}"))
+                }
+                Limitation::Disk { used, quota } => (
+                    Reason::ContainerLimitationDisk,
+                    format!("Disk usage ({}) exceeds quota ({})", bytes(used), bytes(quota)),
+                ),
             };
             Outcome {
                 message: with_errors(with_engine(what, termination), termination),
-                memory_limit: limit,
-                ..plain(TaskState::TaskFailed, Some(Reason::ContainerLimitationMemory))
+                limitation: Some(limitation),
+                ..plain(TaskState::TaskFailed, Some(reason))
             }
         }
         // A task that was stopped with its engine is not done, however well it took that. Stock's client fails as well.
@@ -142,12 +150,49 @@ fn exited(termination: &Termination, exit: &Exit, cause: Option<KillCause>) -> O
             Outcome { message: with_engine(outcome.message, termination), exit_code: 125, ..outcome }
         }
         (None, None, Exit::Code(0)) => plain(TaskState::TaskFinished, None),
-        (None, None, Exit::Code(_) | Exit::Unknown(_)) => {
+        (None, None, Exit::Code(_) | Exit::Signal(_) | Exit::Unknown(_)) => {
             let outcome = plain(TaskState::TaskFailed, None);
             let message = with_engine(outcome.message, termination);
             Outcome { message: with_errors(message, termination), ..outcome }
         }
     }
+}
+
+/// What a shell, or `docker run`, would have ended with.
+fn exit_code(exit: &Exit) -> u8 {
+    match exit {
+        Exit::Code(code) => u8::try_from(*code).unwrap_or(125),
+        Exit::Signal(number) => {
+            number.checked_add(128).and_then(|code| u8::try_from(code).ok()).unwrap_or(125)
+        }
+        Exit::Unknown(_) => 125,
+    }
+}
+
+/// Stock's sentence about an exit.
+fn said(kind: Kind, exit: &Exit) -> String {
+    match (kind, exit) {
+        (Kind::Docker, Exit::Code(code)) => describe(*code),
+        (Kind::Docker, Exit::Signal(number)) => describe(128 + i64::from(*number)),
+        (Kind::Docker, Exit::Unknown(why)) => format!("Failed to get exit status of container: {why}"),
+        (Kind::Mesos, Exit::Code(code)) => format!("Command exited with status {code}"),
+        (Kind::Mesos, Exit::Signal(number)) => {
+            format!("Command terminated with signal {}", strsignal(*number))
+        }
+        (Kind::Mesos, Exit::Unknown(why)) => format!("Failed to get exit status for Command: {why}"),
+    }
+}
+
+/// An amount in the words of stock (`Bytes` of stout): the largest unit that leaves no rest.
+fn bytes(amount: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
+
+    let (mut left, mut unit) = (amount, 0);
+    while left > 0 && left.is_multiple_of(1024) && unit + 1 < UNITS.len() {
+        left /= 1024;
+        unit += 1;
+    }
+    format!("{left}{}", UNITS[unit])
 }
 
 /// `healthy` of a terminal status (`killedByHealthCheck` in `src/docker/executor.cpp`).
@@ -164,20 +209,6 @@ fn describe(code: i64) -> String {
         code => signal_name(code - 128).map(|name| format!(" ({name})")).unwrap_or_default(),
     };
     format!("Container exited with status {code}{meaning}")
-}
-
-/// The name of a signal, as the kernel ends a process with it; `None` of what is no signal.
-fn signal_name(number: i64) -> Option<String> {
-    let number = i32::try_from(number).ok()?;
-    match Signal::try_from(number) {
-        Ok(signal) => Some(signal.as_str().to_owned()),
-        // Those that programs agree upon.
-        Err(_) if (FIRST_REALTIME..=LAST_REALTIME).contains(&number) => {
-            let above = number - FIRST_REALTIME;
-            Some(if above == 0 { "SIGRTMIN".to_owned() } else { format!("SIGRTMIN+{above}") })
-        }
-        Err(_) => None,
-    }
 }
 
 /// Adds what the engine says of the end, and whether it was there to see it.
@@ -232,6 +263,7 @@ fn skip_escape(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 mod tests {
     use super::*;
     use docker_containerizer::{Failure, LogsEnd, Unknown};
+    use mesos_types::Megabytes;
 
     fn ended(ending: Ending, limitation: Option<Limitation>) -> Termination {
         Termination {
@@ -338,10 +370,107 @@ mod tests {
         #[case] message: &str,
         #[case] exit_code: u8,
     ) {
-        let outcome = outcome(&termination, cause);
+        let outcome = outcome(Kind::Docker, &termination, cause);
         assert_eq!((outcome.state, outcome.reason, outcome.exit_code), (state, reason, exit_code));
         assert_eq!(outcome.message, message);
         assert_eq!(outcome.healthy, None);
+    }
+
+    #[rstest::rstest]
+    #[case::finished(
+        Exit::Code(0),
+        None,
+        None,
+        TaskState::TaskFinished,
+        None,
+        "Command exited with status 0",
+        0
+    )]
+    #[case::failed(Exit::Code(3), None, None, TaskState::TaskFailed, None, "Command exited with status 3", 3)]
+    #[case::by_a_signal(
+        Exit::Signal(11),
+        None,
+        None,
+        TaskState::TaskFailed,
+        None,
+        "Command terminated with signal Segmentation fault",
+        139
+    )]
+    #[case::killed(
+        Exit::Signal(9),
+        None,
+        KILLED,
+        TaskState::TaskKilled,
+        None,
+        "Command terminated with signal Killed",
+        137
+    )]
+    #[case::too_long(
+        Exit::Signal(15),
+        None,
+        COMPLETED,
+        TaskState::TaskFailed,
+        Some(Reason::MaxCompletionTimeReached),
+        "Command terminated with signal Terminated",
+        143
+    )]
+    #[case::out_of_memory(
+        Exit::Signal(9),
+        Some(Limitation::Memory(Some(Megabytes(32)))),
+        None,
+        TaskState::TaskFailed,
+        Some(Reason::ContainerLimitationMemory),
+        "Memory limit exceeded: Requested: 32MB; Command terminated with signal Killed",
+        137
+    )]
+    #[case::out_of_disk(
+        Exit::Signal(9),
+        Some(Limitation::Disk { used: 1_048_577, quota: 1 << 20 }),
+        None,
+        TaskState::TaskFailed,
+        Some(Reason::ContainerLimitationDisk),
+        "Disk usage (1048577B) exceeds quota (1MB)",
+        137
+    )]
+    #[case::nobody_saw_the_exit(
+        Exit::Unknown(Unknown::WatcherKilled),
+        None,
+        None,
+        TaskState::TaskFailed,
+        None,
+        "Failed to get exit status for Command: the process that watched it was killed",
+        125
+    )]
+    fn the_end_of_a_command_has_its_status(
+        #[case] exit: Exit,
+        #[case] limitation: Option<Limitation>,
+        #[case] cause: Option<KillCause>,
+        #[case] state: TaskState,
+        #[case] reason: Option<Reason>,
+        #[case] message: &str,
+        #[case] exit_code: u8,
+    ) {
+        let outcome = outcome(Kind::Mesos, &ended(Ending::Exited(exit), limitation), cause);
+        assert_eq!((outcome.state, outcome.reason, outcome.exit_code), (state, reason, exit_code));
+        assert_eq!(outcome.message, message);
+        assert_eq!(outcome.limitation, limitation.filter(|_| reason.is_some()));
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_started_is_no_docker_container() {
+        let failed = ended(Ending::LaunchFailed(Failure::new("start", "E")), None);
+        let outcome = outcome(Kind::Mesos, &failed, None);
+        assert_eq!(outcome.message, "Failed to launch container: E");
+        assert_eq!(outcome.reason, Some(Reason::ContainerLaunchFailed));
+    }
+
+    #[rstest::rstest]
+    #[case(0, "0B")]
+    #[case(1023, "1023B")]
+    #[case(5 << 20, "5MB")]
+    #[case(1 << 50, "1024TB")]
+    fn an_amount_has_the_largest_unit_without_a_rest(#[case] amount: u64, #[case] expected: &str) {
+        assert_eq!(bytes(amount), expected);
     }
 
     #[test]
@@ -353,21 +482,21 @@ mod tests {
             ..exit(3)
         };
         assert_eq!(
-            outcome(&termination, None).message,
+            outcome(Kind::Docker, &termination, None).message,
             "Container exited with status 3; no such device; the Docker Engine was restarted, or away, when it ended; \
              stderr: boom ! | last"
         );
         // Frameworks match on what stock says of the other ends.
-        assert_eq!(outcome(&termination, KILLED).message, "Container exited with status 3");
+        assert_eq!(outcome(Kind::Docker, &termination, KILLED).message, "Container exited with status 3");
         let finished = Termination { ending: Ending::Exited(Exit::Code(0)), ..termination };
-        assert_eq!(outcome(&finished, None).message, "Container exited with status 0");
+        assert_eq!(outcome(Kind::Docker, &finished, None).message, "Container exited with status 0");
     }
 
     #[test]
     fn a_task_that_was_stopped_with_its_engine_has_not_finished() {
         let stopped = |engine| Termination { engine, ..exit(0) };
-        assert_eq!(outcome(&stopped(EngineSeen::Away), None).state, TaskState::TaskFinished);
-        let outcome = outcome(&stopped(EngineSeen::Ended), None);
+        assert_eq!(outcome(Kind::Docker, &stopped(EngineSeen::Away), None).state, TaskState::TaskFinished);
+        let outcome = outcome(Kind::Docker, &stopped(EngineSeen::Ended), None);
         assert_eq!((outcome.state, outcome.exit_code), (TaskState::TaskFailed, 125));
         assert!(outcome.message.contains("live-restore is off"), "{}", outcome.message);
     }
@@ -376,12 +505,12 @@ mod tests {
     fn a_message_is_bounded() {
         let line = "é".repeat(10_000);
         let termination = Termination { last_errors: [line.as_str(); 5].join("\n"), ..exit(1) };
-        assert!(outcome(&termination, None).message.len() < 2048);
+        assert!(outcome(Kind::Docker, &termination, None).message.len() < 2048);
     }
 
     #[test]
     fn a_task_that_its_health_check_ended_is_killed_and_not_healthy() {
-        let outcome = outcome(&exit(137), Some(KillCause::HealthCheck));
+        let outcome = outcome(Kind::Docker, &exit(137), Some(KillCause::HealthCheck));
         assert_eq!(
             (outcome.state, outcome.reason, outcome.healthy),
             (TaskState::TaskKilled, None, Some(false))

@@ -17,6 +17,7 @@ use sandbox::{Durability, SandboxError};
 use serde::{Deserialize, Serialize};
 
 use crate::checking::ChecksRecord;
+use crate::composing::Kind;
 use crate::outcome::KillCause;
 
 /// The record's file name.
@@ -56,6 +57,15 @@ pub struct KillRecord {
     pub signalled: bool,
 }
 
+/// The process of a container without an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessRecord {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in nanoseconds since 1970.
+    pub started_ns: u64,
+}
+
 /// What is known of a run.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -70,12 +80,22 @@ pub struct Record {
     pub task_info: Vec<u8>,
     /// How far the run is.
     pub phase: Phase,
-    /// The container's name on the engine.
+    /// Whether nothing was done for the task yet: the next process launches it. Records of older versions are written
+    /// when something was.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_waiting: bool,
+    /// Who has the container. Records of older versions are of Docker's.
+    #[serde(default, skip_serializing_if = "is_docker")]
+    pub containerizer: Kind,
+    /// The container's name on the engine; of one without an engine its id.
     pub container_name: String,
     /// The engine's id, once it is known.
     pub engine_id: Option<String>,
     /// The engine's word for when the container started.
     pub started_at: Option<String>,
+    /// The process of a container without an engine, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessRecord>,
     /// Which image runs, as statuses tell it. Records of older versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
@@ -139,7 +159,19 @@ pub struct RecordStore {
 }
 
 impl Record {
-    /// The record of a launch that was accepted.
+    /// The record of a task that was accepted and that nothing was done for yet.
+    pub fn waiting(identity: &Identity, task_info: Vec<u8>) -> Self {
+        let name = identity.container_id.to_string();
+        Self { is_waiting: true, ..Self::accepted(identity, task_info, name) }
+    }
+
+    /// The record of a launch without an engine that was accepted.
+    pub fn plain(identity: &Identity, task_info: Vec<u8>) -> Self {
+        let name = identity.container_id.to_string();
+        Self { containerizer: Kind::Mesos, ..Self::accepted(identity, task_info, name) }
+    }
+
+    /// The record of a launch by Docker that was accepted.
     pub fn accepted(identity: &Identity, task_info: Vec<u8>, container_name: String) -> Self {
         Self {
             schema: SCHEMA,
@@ -150,9 +182,12 @@ impl Record {
             container_id: identity.container_id,
             task_info,
             phase: Phase::Launching,
+            is_waiting: false,
+            containerizer: Kind::Docker,
             container_name,
             engine_id: None,
             started_at: None,
+            process: None,
             image: None,
             checks: None,
             kill: None,
@@ -259,6 +294,15 @@ impl RecordStore {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+fn is_docker(kind: &Kind) -> bool {
+    *kind == Kind::Docker
+}
+
 /// A point in time in nanoseconds since 1970.
 pub(crate) fn unix_ns(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
@@ -362,6 +406,35 @@ mod tests {
         let written: serde_json::Value =
             serde_json::from_slice(&std::fs::read(dir.path().join(FILE)).unwrap()).unwrap();
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(text).unwrap());
+    }
+
+    /// The same version of a task without an image; written again it is the same. A program that knows no such tasks reads
+    /// it as one of a container that is gone.
+    #[test]
+    fn version_1_without_an_engine_reads_as_it_was_written() {
+        let text = include_str!("../tests/data/supervision-1-plain.json");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), text).unwrap();
+        let store = RecordStore::new(dir.path());
+        let read = store.read().unwrap();
+        assert_eq!((read.containerizer, read.is_waiting), (Kind::Mesos, false));
+        assert_eq!(read.process, Some(ProcessRecord { pid: 4711, started_ns: 1_900_000_000_000_000_000 }));
+        store.write(&read).unwrap();
+        let written: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(dir.path().join(FILE)).unwrap()).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(text).unwrap());
+    }
+
+    #[test]
+    fn a_task_that_waits_is_told_from_one_that_was_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = RecordStore::new(dir.path());
+        let begun = record();
+        let waiting = Record::waiting(&begun.identity(), begun.task_info.clone());
+        store.write(&waiting).unwrap();
+        assert!(store.read().unwrap().is_waiting);
+        store.write(&begun).unwrap();
+        assert!(!store.read().unwrap().is_waiting);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use docker_containerizer::{Addresses, Identity, Running};
+use docker_containerizer::{Addresses, Identity, Limitation};
 use mesos_proto::v1;
 use mesos_proto::v1::task_status::{Reason, Source};
 
+use crate::composing::Running;
 use crate::mask::{Mask, MaskedVariables};
 use crate::outcome::Outcome;
 
@@ -67,7 +68,14 @@ impl StatusMaker {
                 value: self.identity.container_id.to_string(),
                 ..Default::default()
             }),
-            network_infos: self.networks(running.addresses),
+            network_infos: match running {
+                Running::Docker(running) => self.networks(running.addresses),
+                Running::Plain(_) => self.networks(Addresses::default()),
+            },
+            executor_pid: match running {
+                Running::Docker(_) => None,
+                Running::Plain(running) => Some(running.pid),
+            },
             ..Default::default()
         });
     }
@@ -93,12 +101,18 @@ impl StatusMaker {
     /// TASK_RUNNING with the inspection as a JSON array in `data`, its secrets masked, and the addresses.
     pub fn running(&mut self, running: &Running) -> v1::TaskStatus {
         self.reached(running);
-        let inspection = self.mask.apply(running.raw.trim_ascii());
-        let mut data = Vec::with_capacity(inspection.len() + 2);
-        data.push(b'[');
-        data.extend_from_slice(&inspection);
-        data.push(b']');
-        v1::TaskStatus { data: Some(data), ..self.still_running() }
+        let data = match running {
+            Running::Docker(running) => {
+                let inspection = self.mask.apply(running.raw.trim_ascii());
+                let mut data = Vec::with_capacity(inspection.len() + 2);
+                data.push(b'[');
+                data.extend_from_slice(&inspection);
+                data.push(b']');
+                Some(data)
+            }
+            Running::Plain(_) => None,
+        };
+        v1::TaskStatus { data, ..self.still_running() }
     }
 
     /// TASK_RUNNING of a task that turned healthy or unhealthy (`taskHealthUpdated` in `src/docker/executor.cpp`).
@@ -118,11 +132,16 @@ impl StatusMaker {
 
     /// The terminal status.
     pub fn terminal(&self, outcome: &Outcome) -> v1::TaskStatus {
-        let limitation = outcome.memory_limit.map(|limit| v1::TaskResourceLimitation {
+        let limited = match outcome.limitation {
+            Some(Limitation::Memory(Some(limit))) => Some(("mem", real(limit.0))),
+            Some(Limitation::Disk { quota, .. }) => Some(("disk", real(quota) / f64::from(1 << 20))),
+            Some(Limitation::Memory(None)) | None => None,
+        };
+        let limitation = limited.map(|(name, value)| v1::TaskResourceLimitation {
             resources: vec![v1::Resource {
-                name: "mem".into(),
+                name: name.into(),
                 r#type: v1::value::Type::Scalar.into(),
-                scalar: Some(v1::value::Scalar { value: megabytes(limit.0) }),
+                scalar: Some(v1::value::Scalar { value }),
                 ..Default::default()
             }],
         });
@@ -210,15 +229,38 @@ fn unchecked(check: &v1::CheckInfo) -> v1::CheckStatusInfo {
     status
 }
 
-/// Who tells it in stock: the agent, where no executor came to be.
+/// Who tells it in stock: the agent, where no executor came to be, and where the containerizer ended it with its task
+/// (`Slave::sendExecutorTerminatedStatusUpdate`).
 fn source(reason: Option<Reason>) -> Source {
     match reason {
-        Some(Reason::ContainerLaunchFailed | Reason::TaskKilledDuringLaunch) => Source::Agent,
+        Some(
+            Reason::ContainerLaunchFailed
+            | Reason::TaskKilledDuringLaunch
+            | Reason::ContainerLimitation
+            | Reason::ContainerLimitationMemory
+            | Reason::ContainerLimitationDisk,
+        ) => Source::Agent,
         _ => Source::Executor,
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "megabytes of a host are far below 2^52")]
-fn megabytes(amount: u64) -> f64 {
+#[expect(clippy::cast_precision_loss, reason = "amounts of a host are far below 2^52")]
+fn real(amount: u64) -> f64 {
     amount as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::by_itself(None, Source::Executor)]
+    #[case::too_long(Some(Reason::MaxCompletionTimeReached), Source::Executor)]
+    #[case::not_launched(Some(Reason::ContainerLaunchFailed), Source::Agent)]
+    #[case::killed_before(Some(Reason::TaskKilledDuringLaunch), Source::Agent)]
+    #[case::out_of_memory(Some(Reason::ContainerLimitationMemory), Source::Agent)]
+    #[case::out_of_disk(Some(Reason::ContainerLimitationDisk), Source::Agent)]
+    fn an_end_is_told_by_who_tells_it_in_stock(#[case] reason: Option<Reason>, #[case] expected: Source) {
+        assert_eq!(source(reason), expected);
+    }
 }

@@ -4,28 +4,27 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use checks::CheckUpdate;
-use docker_containerizer::{
-    Containerizer, Handle, Identity, Kill, Progress, RemovalDelay, Running, Termination,
-};
+use docker_containerizer::{Identity, Kill, Progress as Told, RemovalDelay, Termination};
 use mesos_proto::{Message, v1};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::checking::{Checking, Said, Which};
+use crate::composing::{Composing, Handle, Progress, Running};
 use crate::layout::RunLayout;
 use crate::machine::{Action, Event, Killing, Life, Machine, News};
 use crate::order::{KillRequest, Update};
 use crate::outbox::Outbox;
 use crate::outcome::outcome;
-use crate::record::{KillRecord, Phase, Record, RecordStore, unix_ns};
+use crate::record::{KillRecord, Phase, ProcessRecord, Record, RecordStore, unix_ns};
 use crate::status::StatusMaker;
 
 /// The owner of one task.
 pub(crate) struct Loop {
-    pub(crate) containerizer: Containerizer,
+    pub(crate) containerizers: Composing,
     pub(crate) identity: Identity,
     pub(crate) handle: Handle,
-    pub(crate) progress: Option<mpsc::Receiver<Progress>>,
+    pub(crate) progress: Option<Progress>,
     pub(crate) record: Record,
     pub(crate) store: RecordStore,
     pub(crate) maker: StatusMaker,
@@ -56,7 +55,7 @@ struct Seen {
 /// What the loop waits for.
 enum Heard {
     Event(Event),
-    Progress(Option<Progress>),
+    Progress(Option<Told>),
     Check(Which, CheckUpdate),
     Running(Option<Running>),
     /// The container's process is gone.
@@ -74,7 +73,7 @@ impl Loop {
         let mut outbox = Outbox::new(updates);
         let mut seen = Seen::default();
         if let Some(kill) = self.record.kill {
-            self.containerizer.destroy(self.identity.container_id, kill.left());
+            self.containerizers.destroy(self.identity.container_id, kill.left());
         }
         for action in std::mem::take(&mut self.late) {
             self.perform(action, &mut seen, &mut outbox);
@@ -93,7 +92,7 @@ impl Loop {
                             event
                         }
                         Said::Note(line) => {
-                            self.containerizer.note(self.identity.container_id, &line);
+                            self.containerizers.note(self.identity.container_id, &line);
                             outbox.line(Update::Note(line));
                             continue;
                         }
@@ -161,15 +160,15 @@ impl Loop {
     }
 
     /// Hands on how far the launch is.
-    fn heard(&mut self, progress: Option<Progress>, outbox: &mut Outbox) -> Option<Event> {
-        match progress {
+    fn heard(&mut self, told: Option<Told>, outbox: &mut Outbox) -> Option<Event> {
+        match told {
             None => self.progress = None,
-            Some(Progress::Fetch(event)) => outbox.courtesy(Update::Fetch(event)),
-            Some(Progress::Pull(news)) => outbox.courtesy(Update::Pull(news)),
-            Some(Progress::Warnings(warnings)) => {
+            Some(Told::Fetch(event)) => outbox.courtesy(Update::Fetch(event)),
+            Some(Told::Pull(news)) => outbox.courtesy(Update::Pull(news)),
+            Some(Told::Warnings(warnings)) => {
                 warnings.into_iter().for_each(|warning| outbox.line(Update::Warning(warning)));
             }
-            Some(Progress::Prepared) => return Some(Event::Prepared),
+            Some(Told::Prepared) => return Some(Event::Prepared),
         }
         None
     }
@@ -190,8 +189,8 @@ impl Loop {
             Action::StartChecks => {
                 if let Some(running) = &seen.running {
                     let record = self.record.checks.clone().unwrap_or_default();
-                    let engine = self.containerizer.engine();
-                    self.checking.start(engine, running, &record, started_at(running));
+                    let id = self.identity.container_id;
+                    self.checking.start(&self.containerizers, id, running, &record);
                 }
             }
             Action::PauseChecks => self.checking.pause(),
@@ -221,7 +220,8 @@ impl Loop {
             News::Killing => outbox.state(Update::Status(Box::new(self.maker.killing()))),
             News::Terminal => {
                 let Some(termination) = &seen.termination else { return };
-                let outcome = outcome(termination, self.record.kill.map(|kill| kill.cause));
+                let outcome =
+                    outcome(self.record.containerizer, termination, self.record.kill.map(|kill| kill.cause));
                 let status = self.maker.terminal(&outcome);
                 self.ended(&status);
                 let termination = Box::new((**termination).clone());
@@ -237,14 +237,22 @@ impl Loop {
             return;
         }
         self.record.phase = Phase::Running;
-        self.record.engine_id = Some(running.engine_id.clone());
-        self.record.started_at = Some(running.started_at.as_str().to_owned());
-        // A run that is adopted before it was told keeps what the launch knew.
-        let image = self.record.image.get_or_insert_with(|| running.image.as_str().to_owned());
-        self.maker.ran(Some(image.clone()));
+        match running {
+            Running::Docker(running) => {
+                self.record.engine_id = Some(running.engine_id.clone());
+                self.record.started_at = Some(running.started_at.as_str().to_owned());
+                // A run that is adopted before it was told keeps what the launch knew.
+                let image = self.record.image.get_or_insert_with(|| running.image.as_str().to_owned());
+                self.maker.ran(Some(image.clone()));
+            }
+            Running::Plain(process) => {
+                let started_ns = unix_ns(running.started_at());
+                self.record.process = Some(ProcessRecord { pid: process.pid, started_ns });
+            }
+        }
         if self.record.completion_deadline_ns.is_none() {
             self.record.completion_deadline_ns =
-                self.max_completion.map(|longest| unix_ns(started_at(running) + longest));
+                self.max_completion.map(|longest| unix_ns(running.started_at() + longest));
         }
         self.write();
     }
@@ -256,7 +264,7 @@ impl Loop {
         let signalled = self.record.kill.is_some_and(|kill| kill.signalled);
         self.record.kill = Some(KillRecord { signalled, ..KillRecord::now(killing.cause, kill) });
         self.write();
-        self.containerizer.destroy(self.identity.container_id, kill);
+        self.containerizers.destroy(self.identity.container_id, kill);
     }
 
     fn ended(&mut self, status: &v1::TaskStatus) {
@@ -283,20 +291,11 @@ impl Loop {
     }
 }
 
-async fn next_progress(progress: &mut Option<mpsc::Receiver<Progress>>) -> Option<Progress> {
+async fn next_progress(progress: &mut Option<Progress>) -> Option<Told> {
     match progress {
-        Some(progress) => progress.recv().await,
+        Some(progress) => progress.next().await,
         None => std::future::pending().await,
     }
-}
-
-/// When a container started by the engine's clock, and not after now: the time of a task runs from there also when we
-/// hear of it late.
-fn started_at(running: &Running) -> SystemTime {
-    let now = SystemTime::now();
-    let stamp = running.started_at.stamp().filter(|_| running.started_at.is_set());
-    let nanos = stamp.and_then(|stamp| u64::try_from(stamp.as_nanos()).ok());
-    nanos.map_or(now, |nanos| now.min(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)))
 }
 
 fn instant_of(deadline_ns: u64) -> Instant {

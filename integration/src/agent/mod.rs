@@ -1,6 +1,7 @@
 //! Owns a `mesos-agent` of ours as a process, with a work directory and an address of its own, that a test kills and
 //! starts again. Its containers carry the scope's label, so the scope sweeps them.
 
+mod contained;
 mod scene;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::images::TestImage;
 use crate::reference::Master;
 use crate::sweep::{SCOPE_LABEL, TestScope};
 
+pub use contained::{Contained, Ended};
 pub use scene::{PATIENT, Scene, ends, files, running, states};
 
 /// The environment variable that names the program, where it isn't beside the tests.

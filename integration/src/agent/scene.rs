@@ -201,6 +201,29 @@ impl Scene {
         Ok(agent.join("frameworks").join(framework_id).join("executors").join(task_id))
     }
 
+    /// The newest sandbox of an executor of the only framework.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn sandbox(&self, events: &Events, executor_id: &str) -> Result<PathBuf> {
+        let framework_id = events.framework_id().context("the framework never subscribed")?;
+        let latest = self.executor(framework_id, executor_id)?.join("runs/latest");
+        latest.canonicalize().with_context(|| format!("{}", latest.display()))
+    }
+
+    /// The sandboxes of all runs of an executor of the only framework.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be listed.
+    pub fn sandboxes(&self, events: &Events, executor_id: &str) -> Result<Vec<PathBuf>> {
+        let framework_id = events.framework_id().context("the framework never subscribed")?;
+        let entries = std::fs::read_dir(self.executor(framework_id, executor_id)?.join("runs"))?;
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        Ok(entries.iter().map(std::fs::DirEntry::path).filter(|path| !path.is_symlink()).collect())
+    }
+
     /// A file of a task's newest sandbox.
     ///
     /// # Errors

@@ -28,6 +28,8 @@ pub struct Master {
 #[derive(Debug)]
 pub struct Framework {
     process: tokio::process::Child,
+    /// With `--calls`, what it is told to call.
+    calls: Option<tokio::process::ChildStdin>,
     seen: Arc<Mutex<Vec<Value>>>,
     reader: tokio::task::JoinHandle<()>,
     errors: PathBuf,
@@ -147,8 +149,8 @@ impl Framework {
             .spawn()
             .context("start framework.py")?;
         let mut stdin = process.stdin.take().context("its input")?;
-        stdin.write_all(task.to_string().as_bytes()).await?;
-        drop(stdin);
+        stdin.write_all(format!("{task}\n").as_bytes()).await?;
+        let calls = options.contains(&"--calls").then_some(stdin);
         let mut lines = BufReader::new(process.stdout.take().context("its output")?).lines();
         let seen: Arc<Mutex<Vec<Value>>> = Arc::default();
         let writer = seen.clone();
@@ -159,7 +161,7 @@ impl Framework {
                 }
             }
         });
-        Ok(Self { process, seen, reader, errors })
+        Ok(Self { process, calls, seen, reader, errors })
     }
 
     /// What it has told so far.
@@ -204,6 +206,16 @@ impl Framework {
     pub fn kill_tasks(&self) -> Result<()> {
         let pid = self.process.id().and_then(|pid| pid.try_into().ok()).and_then(Pid::from_raw);
         kill_process(pid.context("the framework has ended")?, Signal::USR1).context("signal it")
+    }
+
+    /// Has a framework with `--calls` make a call of the scheduler API, or launch more tasks; see `framework.py --help`.
+    ///
+    /// # Errors
+    ///
+    /// It was started without, or has ended.
+    pub async fn call(&mut self, call: &Value) -> Result<()> {
+        let calls = self.calls.as_mut().context("the framework was started without --calls")?;
+        calls.write_all(format!("{call}\n").as_bytes()).await.context("tell the framework")
     }
 
     /// Kills the process, which tears nothing down: its master waits for it as long as `--failover-timeout` says.

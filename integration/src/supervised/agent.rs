@@ -130,7 +130,7 @@ impl Supervised {
 
     /// Returns the containerizer.
     pub fn containerizer(&self) -> &Containerizer {
-        self.supervisor.containerizer()
+        self.supervisor.docker().expect("it was made with one")
     }
 
     /// Returns the supervisor.
@@ -180,7 +180,7 @@ impl Supervised {
     pub fn launch_order(&self, order: TaskOrder) -> Result<Watched> {
         let prepared = self.supervisor.prepare(order)?;
         let container_id = prepared.container_id();
-        let name = prepared.request().name.clone();
+        let name = prepared.request().context("the task has no image")?.name.clone();
         let handle = self.supervisor.launch(prepared)?;
         Ok(Watched::new(handle, container_id, name))
     }
@@ -215,7 +215,7 @@ impl Supervised {
     /// It is not refused.
     pub fn refusal(&self, task: &Task) -> Result<String> {
         match self.supervisor.prepare(self.order(task)?) {
-            Ok(prepared) => anyhow::bail!("not refused: {:?}", prepared.request().body),
+            Ok(prepared) => anyhow::bail!("not refused: {prepared:?}"),
             Err(error) => Ok(error.to_string()),
         }
     }

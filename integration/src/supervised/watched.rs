@@ -119,12 +119,21 @@ impl Watched {
     ///
     /// The task ends first, or it doesn't run in time.
     pub async fn running(&mut self) -> Result<Started> {
+        let (status, running) = self.runs().await?;
+        let running = running.docker().cloned().context("it has no image")?;
+        Ok(Started { status, running })
+    }
+
+    /// As [`Watched::running`], of a task with an image or without.
+    ///
+    /// # Errors
+    ///
+    /// The task ends first, or it doesn't run in time.
+    pub async fn runs(&mut self) -> Result<(TaskStatus, task_supervisor::Running)> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.next(deadline, "TASK_RUNNING").await? {
-                Update::Running(status, running) => {
-                    return Ok(Started { status: *status, running: *running });
-                }
+                Update::Running(status, running) => return Ok((*status, *running)),
                 Update::Terminal(_, outcome, _) => {
                     bail!("{:?} before TASK_RUNNING: {}", outcome.state, outcome.message)
                 }

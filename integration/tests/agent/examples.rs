@@ -113,6 +113,9 @@ const ENDS: &[End] = &[
 ];
 
 const BRIDGED: &str = "bridged-web";
+/// Those without an image, with what each tells while it runs.
+const PLAIN: [(&str, &[&str]); 2] =
+    [("basic-0", &["Hello Marathon"]), ("plain-health", &["\"healthy\":true", "\"exit_code\":0"])];
 const PRIVILEGED: &str = "privileged";
 
 fn directory() -> PathBuf {
@@ -169,10 +172,12 @@ impl Places {
         }
         let mut definition: Value = serde_json::from_str(&text)?;
         let label = json!({ "key": "label", "value": format!("{SCOPE_LABEL}={}", self.scope) });
-        let docker = &mut definition["container"]["docker"];
-        match docker["parameters"].as_array_mut() {
-            Some(parameters) => parameters.push(label),
-            None => docker["parameters"] = json!([label]),
+        if let Some(container) = definition.get_mut("container") {
+            let docker = &mut container["docker"];
+            match docker["parameters"].as_array_mut() {
+                Some(parameters) => parameters.push(label),
+                None => docker["parameters"] = json!([label]),
+            }
         }
         if definition.get("task_id").is_some() {
             return Ok(vec![definition]);
@@ -235,8 +240,8 @@ fn every_example_is_run_here() -> Result<()> {
             found.insert(path.file_stem().and_then(|stem| stem.to_str()).context("a name")?.to_owned());
         }
     }
-    let known: BTreeSet<String> =
-        ENDS.iter().map(|end| end.name).chain([BRIDGED, PRIVILEGED]).map(str::to_owned).collect();
+    let known = ENDS.iter().map(|end| end.name).chain(PLAIN.map(|(name, _)| name));
+    let known: BTreeSet<String> = known.chain([BRIDGED, PRIVILEGED]).map(str::to_owned).collect();
     assert_eq!(found, known);
     Ok(())
 }
@@ -296,6 +301,38 @@ async fn the_bridged_example_serves_until_it_is_killed() -> Result<()> {
     let events = framework.end(LONG).await?;
     assert_eq!(events.last_status()?["state"], "TASK_KILLED");
     assert!(written(&scene, &events, events.task_id()?)?.contains("serving on host port"));
+    scene.nothing_left().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_without_an_image_run_until_they_are_killed() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    require_reference!(Ok(()));
+    let scope = TestScope::new(&engine).await?;
+    // Marathon gives each of them a port.
+    let (one, two) = (free_port()?, free_port()?);
+    let mut places = Places::of(&scope, None, vec![one..=one, two..=two])?;
+    let mut flags = places.flags()?;
+    flags.push("--containerizers=docker,mesos".into());
+    let scene = Scene::in_scope(scope, &flags.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    for (name, words) in PLAIN {
+        let tasks = places.tasks(name)?;
+        let mut framework =
+            scene.framework(&tasks.into(), &["--expect=TASK_KILLED", "--timeout=140"]).await?;
+        framework.wait_for("TASK_RUNNING", 1, SHORT).await?;
+        for words in words {
+            let told = eventually(words, SHORT, async || {
+                let events = framework.events();
+                let statuses: Value = events.statuses("TASK_RUNNING").into_iter().cloned().collect();
+                let told = statuses.to_string() + &written(&scene, &events, events.task_id()?)?;
+                Ok(told.contains(words).then_some(()))
+            });
+            told.await.with_context(|| format!("{name}: {:?}", framework.events().summary()))?;
+        }
+        framework.kill_tasks()?;
+        let events = framework.end(LONG).await?;
+        assert_eq!(events.last_status()?["state"], "TASK_KILLED");
+    }
     scene.nothing_left().await
 }
 

@@ -1,4 +1,4 @@
-//! What this agent does not run yet is refused by name, with the remedy.
+//! What this agent does not run, or not with its flags, is refused by name, with the remedy.
 
 use anyhow::{Context as _, Result};
 use integration::agent::Scene;
@@ -26,14 +26,14 @@ fn with_executor(mut task: Value) -> Value {
     task
 }
 
-/// Without an image and with an executor of its own or a group's: told by the field that cannot be honoured. Nothing was
+/// Without an image on an agent with the Docker containerizer alone, and in a group: told by what is lacking. Nothing was
 /// launched, so partition awareness changes nothing.
 #[rstest]
-#[case::no_container(without_image, &[], "container: this agent runs tasks with a Docker image only", "container.docker.image")]
-#[case::mesos_container(with_mesos_container, &[], "container: this agent runs tasks with a Docker image only", "container.docker.image")]
-#[case::own_executor(with_executor, &[], "executor: this agent runs command tasks only", "task.command")]
-#[case::group(without_image, &["--group"], "executor: this agent runs command tasks only", "task groups")]
-#[case::aware_group(without_image, &["--group", "--capability=PARTITION_AWARE"], "executor: this agent runs command tasks only", "task groups")]
+#[case::no_container(without_image, &[], "docker: it has no container", "add mesos to --containerizers")]
+#[case::mesos_container(with_mesos_container, &[], "docker: its container is of type MESOS", "add mesos to --containerizers")]
+#[case::own_executor(with_executor, &[], "docker: it has no container", "add mesos to --containerizers")]
+#[case::group(without_image, &["--group"], "task_group: this agent runs no task groups", "launch each task by itself")]
+#[case::aware_group(without_image, &["--group", "--capability=PARTITION_AWARE"], "task_group: this agent runs no task groups", "launch each task by itself")]
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_refused_by_name(
     #[case] change: fn(Value) -> Value,

@@ -158,8 +158,9 @@ pub(crate) fn shell(line: &str) -> ProbeSpec {
 }
 
 pub(crate) fn argv(argv: &[&str]) -> ProbeSpec {
-    let argv = argv.iter().map(|&part| part.to_owned()).collect();
-    ProbeSpec::Command(CommandProbe { argv, environment: Vec::new(), user: None })
+    let argv: Vec<String> = argv.iter().map(|&part| part.to_owned()).collect();
+    let program = argv[0].clone();
+    ProbeSpec::Command(CommandProbe { program, argv, environment: Vec::new(), user: None })
 }
 
 pub(crate) fn shell_as(line: &str, user: Option<&str>, environment: &[(&str, &str)]) -> ProbeSpec {

@@ -262,7 +262,7 @@ async fn gpus_are_asked_of_the_engine() -> Result<()> {
     let agent = Supervised::new(&engine).await?;
     let task = Task::shell("true").scalar("gpus", 2.0);
     let prepared = agent.supervisor().prepare(agent.order(&task)?)?;
-    let requests = &prepared.request().body.host_config.resources.device_requests;
+    let requests = &prepared.request().context("it has no image")?.body.host_config.resources.device_requests;
     let sent = serde_json::to_value(requests)?;
     assert_eq!(sent, json!([{ "Count": 2, "Capabilities": [["gpu"]] }]));
     let mut task = agent.launch(&task)?;

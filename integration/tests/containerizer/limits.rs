@@ -7,8 +7,8 @@ use docker_containerizer::request::CpuQuota;
 use docker_containerizer::{Ending, Exit, Limitation};
 use integration::supervised::{Options, Started, Supervised, Task};
 use integration::{TestEngine, require_engine};
-use mesos_proto::v1::TaskState;
 use mesos_proto::v1::task_status::Reason;
+use mesos_proto::v1::{self, TaskState};
 use mesos_types::{ContainerId, Limit, Megabytes, Millicpus, TaskLimits, TaskResources};
 
 const MB: u64 = 1 << 20;
@@ -220,6 +220,53 @@ async fn an_update_changes_a_running_container_up_and_down() -> Result<()> {
     let free = Kernel { shares: 512, quota: None, memory: None, reservation: Some(48 * MB) };
     assert_eq!(Kernel::of(&started)?, free);
 
+    task.kill().await?;
+    task.terminal().await?;
+    agent.end().await
+}
+
+/// The container of an executor whose task ended gives back what that held. Its persistent volume stays mounted, which is
+/// no reason to refuse the update: that would be the end of the other tasks. One that comes anew cannot be mounted.
+#[tokio::test]
+async fn an_update_may_give_a_persistent_volume_back_and_bring_none() -> Result<()> {
+    use v1::resource::{DiskInfo, ReservationInfo, disk_info::Persistence, reservation_info::Type};
+
+    let volume = |id: &str| v1::Resource {
+        name: "disk".into(),
+        r#type: v1::value::Type::Scalar.into(),
+        scalar: Some(v1::value::Scalar { value: 32.0 }),
+        reservations: vec![ReservationInfo {
+            r#type: Some(Type::Dynamic.into()),
+            role: Some("r".into()),
+            ..Default::default()
+        }],
+        disk: Some(DiskInfo {
+            persistence: Some(Persistence { id: id.into(), principal: None }),
+            volume: Some(v1::Volume {
+                container_path: id.into(),
+                mode: v1::volume::Mode::Rw.into(),
+                ..Default::default()
+            }),
+            source: None,
+        }),
+        ..Default::default()
+    };
+    let engine = require_engine!(Ok(()));
+    let agent = Supervised::new(&engine).await?;
+    std::fs::create_dir_all(agent.work_dir().join("volumes/roles/r/mine"))?;
+    let task = Task::shell("sleep 1000").change(|info| info.resources.push(volume("mine")));
+    let (mut task, _) = start(&agent, task).await?;
+    let containerizer = agent.containerizer();
+    let with = |ids: &[&str]| {
+        let volumes: Vec<_> = ids.iter().map(|id| volume(id)).collect();
+        TaskResources::from_proto(&volumes)
+    };
+    for ids in [&["mine"][..], &[], &["mine"]] {
+        containerizer.update(task.container_id(), with(ids)?, TaskLimits::default()).await?;
+    }
+    let refused =
+        containerizer.update(task.container_id(), with(&["mine", "new"])?, TaskLimits::default()).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("persistent volume")));
     task.kill().await?;
     task.terminal().await?;
     agent.end().await

@@ -2,6 +2,7 @@
 //! What it hears of kills and ends without those is in `tests/containerizer`.
 
 mod checked;
+mod composing;
 mod crash;
 mod hung;
 mod told;

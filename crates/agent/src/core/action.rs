@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use mesos_proto::{internal, v1};
+use mesos_types::resource::ResourceLimits;
 use mesos_types::{ContainerId, ExecutorId, FrameworkId, TaskId};
 
 use super::event::Run;
+use crate::model::Peer;
 
 /// Something to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +29,23 @@ pub enum Action {
     Collect(Garbage),
     /// Gives directories to the garbage collector that an earlier process had given to its own: their time goes on.
     CollectAgain(Garbage),
-    /// Launches a task; answered by `Event::Task`.
+    /// Sends a message to an executor's program; dropped where it does not listen any more.
+    ToExecutor(Peer, Box<ToExecutor>),
+    /// Ends an executor's stream once what was sent before is written. Nothing is done for one that speaks libprocess.
+    ClosePeer(Peer),
+    /// Launches a task, answered by `Event::Task`, or an executor, answered by `Event::Container`.
     Launch(Box<Launch>),
+    /// Changes what a container may use; answered by `ContainerEvent::Updated`. One that is being adopted is waited for.
+    UpdateContainer {
+        /// Which.
+        container_id: ContainerId,
+        /// Names this update in its answer.
+        token: u64,
+        /// What the executor and its tasks that have not ended hold.
+        resources: Vec<v1::Resource>,
+        /// What they may burst to.
+        limits: ResourceLimits,
+    },
     /// Stops a container, whatever phase it is in; without a grace, with the task's own.
     Kill(ContainerId, Option<Duration>),
     /// Ends the process.
@@ -48,13 +65,13 @@ pub enum Garbage {
     Framework(FrameworkId),
 }
 
-/// A task to launch.
+/// A task or an executor to launch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Launch {
     /// Which run it is.
     pub run: Run,
-    /// The task.
-    pub info: v1::TaskInfo,
+    /// What is launched.
+    pub what: Launched,
     /// The framework's capability TASK_KILLING_STATE.
     pub task_killing: bool,
     /// Whether the run outlives this process.
@@ -63,7 +80,55 @@ pub struct Launch {
     pub user: Option<String>,
 }
 
-/// A message to the master.
+/// What is launched.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is boxed wherever it is kept")]
+pub enum Launched {
+    /// A command task, supervised in this process.
+    Task(v1::TaskInfo),
+    /// An executor, whose program speaks to us.
+    Executor(Box<ExecutorLaunch>),
+}
+
+/// An executor to launch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecutorLaunch {
+    /// Its framework.
+    pub framework: v1::FrameworkInfo,
+    /// The executor; `container` is that of `--default_container_info` where it has none of its own. Its resources are
+    /// its own ones.
+    pub executor: v1::ExecutorInfo,
+    /// What it and the tasks that wait for it hold.
+    pub resources: Vec<v1::Resource>,
+    /// What they may burst to.
+    pub limits: ResourceLimits,
+}
+
+/// A message to an executor's program, as those who speak libprocess read it.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is boxed wherever it is kept")]
+pub enum ToExecutor {
+    /// It is known now. The container's id is for those who speak HTTP.
+    Registered(internal::ExecutorRegisteredMessage, ContainerId),
+    /// It is known again; only for those who speak libprocess.
+    Reregistered(internal::ExecutorReregisteredMessage),
+    /// It shall register again; only for those who speak libprocess.
+    Reconnect(internal::ReconnectExecutorMessage),
+    /// A task to run.
+    Run(internal::RunTaskMessage),
+    /// A task to stop.
+    Kill(internal::KillTaskMessage),
+    /// A status is safe with us.
+    Acknowledge(internal::StatusUpdateAcknowledgementMessage),
+    /// Data of the framework.
+    Message(internal::FrameworkToExecutorMessage),
+    /// It shall stop its tasks and end.
+    Shutdown,
+    /// Something that it said cannot be used; only for those who speak HTTP.
+    Error(String),
+}
+
+/// A message to the master, or what is sent as one is: to a scheduler.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToMaster {
     /// Who has no id asks for one.
@@ -74,6 +139,8 @@ pub enum ToMaster {
     Status(internal::StatusUpdateMessage),
     /// An executor is gone.
     ExitedExecutor(internal::ExitedExecutorMessage),
+    /// Data of an executor for its framework; goes to the scheduler itself where it listens.
+    FrameworkMessage(internal::ExecutorToFrameworkMessage),
     /// The agent leaves for good.
     Unregister(internal::UnregisterSlaveMessage),
 }
@@ -92,6 +159,10 @@ pub enum Write {
     Task(Run, TaskId, v1::Task),
     /// A record of `task.updates`.
     Update(Run, TaskId, internal::StatusUpdateRecord),
+    /// `libprocess.pid`: where an executor's program listens.
+    ExecutorPid(Run, String),
+    /// `http.marker`: an executor's program has subscribed.
+    HttpMarker(Run),
     /// `executor.sentinel`.
     Sentinel(Run),
     /// The removal of `latest`: the next start is a new agent's.
@@ -110,6 +181,8 @@ impl Write {
             | Self::Executor(..)
             | Self::Task(..)
             | Self::Update(..)
+            | Self::ExecutorPid(..)
+            | Self::HttpMarker(_)
             | Self::Sentinel(_) => true,
             Self::Agent(_) | Self::Forget | Self::Drain(_) | Self::Resources(_) => false,
         }

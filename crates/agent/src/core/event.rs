@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use mesos_proto::{internal, v1};
+use mesos_proto::{executor, internal, v1};
 use mesos_types::{ContainerId, ExecutorId, FrameworkId, TaskId};
 
 use super::recovery::Recovered;
+use crate::model::Peer;
 
 /// When something happens. Both clocks are read once per event, outside the core.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,6 +38,12 @@ pub enum Event {
     Unscheduled(FrameworkId, TaskId),
     /// A task told a status, or how far its launch is.
     Task(Run, Box<TaskEvent>),
+    /// The container of an executor with a peer told something.
+    Container(Run, ContainerEvent),
+    /// An executor's program says something.
+    Executor(Box<ExecutorCall>),
+    /// The connection to an executor's program broke, or its stream was closed.
+    PeerGone(Peer),
     /// The process is asked to end: tasks go on (SIGTERM, SIGINT), or are stopped (SIGUSR1).
     Stop(StopWish),
 }
@@ -67,8 +74,83 @@ pub enum TaskEvent {
     Refused(String),
     /// An earlier process did not come to launch it.
     NeverLaunched,
-    /// An agent of another kind launched it with an executor that we cannot talk to; its container is gone.
-    NotOurs,
+}
+
+/// What becomes of the container of an executor whose program speaks to us.
+#[derive(Debug)]
+pub enum ContainerEvent {
+    /// The fetch or the pull goes on.
+    Progress,
+    /// The pull waits for its turn.
+    Waiting,
+    /// Its program was started.
+    Up,
+    /// Answers `Action::UpdateContainer` of this token; an error is a chain of causes.
+    Updated {
+        /// Which of them.
+        token: u64,
+        /// What came of it.
+        result: Result<(), String>,
+    },
+    /// It is gone.
+    Terminated(Box<Gone>),
+    /// The launch failed, or it cannot be carried on after a restart; nothing of it is left. Holds the chain of causes.
+    Refused(String),
+    /// An earlier process did not come to launch it.
+    NeverLaunched,
+}
+
+/// The end of an executor's container (`ContainerTermination` in `include/mesos/slave/containerizer.proto`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Gone {
+    /// As wait(2) encodes it; none where nobody knows.
+    pub status: Option<i32>,
+    /// What its tasks came to, where the containerizer knows better than that they failed.
+    pub state: Option<v1::TaskState>,
+    /// Why it ended, where that is not of its own.
+    pub reason: Option<v1::task_status::Reason>,
+    /// The same for a person.
+    pub message: Option<String>,
+    /// What ran out.
+    pub limitation: Option<v1::TaskResourceLimitation>,
+}
+
+/// What an executor's program says. Who calls it has checked that both ids can be used.
+#[derive(Debug)]
+pub struct ExecutorCall {
+    /// Whose executor it says to be.
+    pub framework_id: FrameworkId,
+    /// Which it says to be.
+    pub executor_id: ExecutorId,
+    /// Where answers go.
+    pub peer: Peer,
+    /// What it says.
+    pub call: Call,
+}
+
+/// The words of executors' programs, of both protocols.
+#[derive(Debug)]
+pub enum Call {
+    /// One that speaks libprocess is there.
+    Register,
+    /// The same, after a restart of the agent.
+    Reregister {
+        /// The tasks of which no status was acknowledged.
+        tasks: Vec<v1::TaskInfo>,
+        /// The updates that were not acknowledged.
+        updates: Vec<internal::StatusUpdate>,
+    },
+    /// One that speaks HTTP is there, for the first time or again.
+    Subscribe {
+        /// The tasks of which no status was acknowledged.
+        tasks: Vec<v1::TaskInfo>,
+        /// The updates that were not acknowledged.
+        updates: Vec<executor::call::Update>,
+    },
+    /// What became of a task. `slave_id` may be unset: those who speak HTTP do not tell it.
+    Update(Box<internal::StatusUpdate>),
+    /// Data for the framework.
+    Message(Vec<u8>),
 }
 
 /// How the process shall end.

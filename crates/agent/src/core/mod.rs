@@ -8,9 +8,12 @@
 //! | `state` | the step |
 //! | `event`, `action` | what goes in and what comes out |
 //! | `registration`, `reregister` | the way to the master and what it is told |
-//! | `recovery` | what an earlier process left |
-//! | `run`, `executor_info` | a task that arrives, and the executor that is made up for it |
-//! | `tasks` | what running tasks tell |
+//! | `recovery`, `reconnect` | what an earlier process left, and the executors that come back |
+//! | `run`, `support` | a task that arrives, and what cannot run here |
+//! | `launch`, `executor_info` | its executor: made up for it, or its framework's |
+//! | `tasks` | what tasks tell that are supervised in this process |
+//! | `executors`, `executor_updates`, `delivery` | what executors' programs say, and the tasks that they get |
+//! | `containers`, `exits` | what becomes of the containers of those programs, and what the master hears of it |
 //! | `kill`, `drain` | tasks that are to stop |
 //! | `updates`, `status` | statuses on their way to the master |
 //! | `frameworks`, `teardown` | frameworks that change, and the end of frameworks, executors and the agent |
@@ -18,11 +21,18 @@
 //! | `timers` | deadlines |
 
 mod action;
+mod containers;
+mod delivery;
 mod drain;
 mod event;
 mod executor_info;
+mod executor_updates;
+mod executors;
+mod exits;
 mod frameworks;
 mod kill;
+mod launch;
+mod reconnect;
 mod recovery;
 mod registration;
 mod reregister;
@@ -30,6 +40,7 @@ mod run;
 mod settings;
 mod state;
 mod status;
+mod support;
 mod tasks;
 mod teardown;
 mod timers;
@@ -39,9 +50,9 @@ mod wire_resources;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Exit, Garbage, Launch, ToMaster, Write};
-pub use event::{Event, Message, Now, Run, StopWish, TaskEvent};
+pub use action::{Action, ExecutorLaunch, Exit, Garbage, Launch, Launched, ToExecutor, ToMaster, Write};
+pub use event::{Call, ContainerEvent, Event, ExecutorCall, Gone, Message, Now, Run, StopWish, TaskEvent};
 pub use recovery::{Intent, Recovered};
-pub use settings::{Authentication, CoreSettings, Docker, SwitchUser};
+pub use settings::{Authentication, CoreSettings, Plain, PlainLimits, SwitchUser};
 pub use state::State;
 pub(crate) use wire_resources::outward;

@@ -17,7 +17,9 @@ use super::action::{Action, Garbage};
 use super::event::{Now, Run};
 use super::state::State;
 use super::updates::record;
-use crate::model::{Draining, Executor, ExecutorPhase, Framework, Generated, LiveTask, Phase, Stage};
+use crate::model::{
+    Contact, Draining, Executor, ExecutorPhase, Framework, Generated, LiveTask, Recovery, Stage,
+};
 use crate::status_updates::Replayed;
 
 /// What an earlier process left, and what this one is.
@@ -66,12 +68,12 @@ impl State {
         self.agent.total_resources = found.total_resources;
         self.agent.counters.recovery_errors = found.errors;
         self.agent.recovery_time_secs = Some((now.unix - found.since).max(0.0));
+        self.agent.recovery = Recovery::Done;
         self.agent.draining = found.draining.map(|config| Draining { config, started: now.unix });
         self.registration.changed = found.changed;
         for framework in &found.frameworks {
             self.recover_framework(framework, &found.accepted, out);
         }
-        self.agent.phase = Phase::Disconnected;
         let done: Vec<_> = self.runs.values().cloned().collect();
         for run in done {
             self.remove_if_done(&run.framework_id, &run.executor_id, out);
@@ -81,11 +83,8 @@ impl State {
             self.forget_if_idle(&id, out);
         }
         match found.intent {
-            Intent::Reconnect => {
-                self.kill_all_for_drain(now, out);
-                self.finish_drain_if_empty(out);
-            }
-            Intent::Cleanup => self.end_agent(out),
+            Intent::Reconnect => self.await_executors(now, out),
+            Intent::Cleanup => self.end_agent(now, out),
         }
     }
 
@@ -118,6 +117,9 @@ impl State {
                 framework.completed_executors.push(recovered);
                 continue;
             }
+            if recovered.has_program() {
+                self.awaited.insert(run.id, run.libprocess_pid.clone());
+            }
             self.runs.insert(run.id, name);
             framework.executors.insert(executor.id.clone(), recovered);
         }
@@ -140,9 +142,13 @@ impl State {
             run.paths.sandbox().to_owned(),
             found.info.command.as_ref().and_then(|command| command.user.clone()),
         );
+        let has_program = has_program(found, run, accepted);
+        executor.contact = if has_program { Contact::Nobody } else { Contact::InProcess };
+        let has_told = |task: &RecoveredTask| !task.updates.updates.is_empty();
+        executor.was_given_tasks = run.libprocess_pid.is_some() || run.http || run.tasks.iter().any(has_told);
         executor.phase = if run.completed { ExecutorPhase::Terminated } else { ExecutorPhase::Registering };
         for found in &run.tasks {
-            let mut task = live_task(found, accepted);
+            let mut task = live_task(found, accepted.filter(|_| !has_program));
             let is_history = run.completed
                 || self.updates.replay(&name.framework_id, &task.id, name.clone(), &found.updates)
                     == Replayed::Complete;
@@ -156,11 +162,18 @@ impl State {
             }
             executor.tasks.push(task);
         }
-        if !run.completed {
+        if !run.completed && !has_program {
             executor.phase = phase_of(&executor.tasks);
         }
         executor
     }
+}
+
+/// Whether a program of its own stands behind a run: every executor of a framework, and those that a stock agent made up
+/// for its command tasks. Of ours, which are supervised in this process, the task is known.
+fn has_program(executor: &RecoveredExecutor, run: &RecoveredRun, accepted: Option<&v1::TaskInfo>) -> bool {
+    let has_process = run.forked_pid.is_some() || run.libprocess_pid.is_some() || run.http;
+    !executor.generated || (has_process && accepted.is_none())
 }
 
 /// A copy in our form. What cannot be understood stays as it is: it names no resource of this agent.

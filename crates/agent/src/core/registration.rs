@@ -61,6 +61,13 @@ impl State {
         self.redetect(now, out);
     }
 
+    /// The recovery is over: goes to the leader that was seen meanwhile.
+    pub(super) fn look_for_master_again(&mut self, now: Now, out: &mut Vec<Action>) {
+        if self.registration.leader.is_some() {
+            self.redetect(now, out);
+        }
+    }
+
     /// Starts over with the leader that the detector saw last.
     fn redetect(&mut self, now: Now, out: &mut Vec<Action>) {
         if self.agent.phase == Phase::Running {
@@ -200,6 +207,7 @@ impl State {
         self.timers.disarm(Timer::Register);
         self.pinged_within(connection, now);
         self.resume_updates(now, out);
+        self.tell_exits(out);
     }
 
     /// Takes note of how often the master pings.

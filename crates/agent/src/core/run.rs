@@ -1,30 +1,25 @@
 //! A task arrives (`Slave::runTask`, `run`, `_run`, `__run` in `src/slave/slave.cpp`).
 //!
 //! ```text
-//! RunTask ──► pending ──Unscheduled──► checks ──► generated executor, queued ──► Launch
+//! RunTask ──► pending ──Unscheduled──► checks ──► an executor has it, queued
 //!                │                       └──► TASK_DROPPED or TASK_LOST, TASK_FAILED
 //!                └── killed, framework gone: nothing is launched
 //! ```
+//!
+//! The tasks of one executor are looked at in the order of their arrival: only the first is to launch it.
 
-use std::path::{Path, PathBuf};
-
-use checkpoint::WorkDir;
 use mesos_proto::v1::TaskState;
-use mesos_proto::v1::framework_info::capability::Type as Capability;
 use mesos_proto::v1::task_status::Reason;
 use mesos_proto::{internal, v1};
-use mesos_types::{AgentId, ContainerId, ExecutorId, FrameworkId, IdError, TaskId};
+use mesos_types::{ExecutorId, FrameworkId, IdError, TaskId};
 
-use super::action::{Action, Launch, ToMaster, Write};
-use super::event::{Now, Run};
-use super::settings::{Docker, SwitchUser};
+use super::action::Action;
+use super::event::Now;
 use super::state::State;
 use super::status::{Verdict, never_started, update};
-use super::timers::Timer;
-use super::{executor_info, wire_resources};
-use crate::model::{
-    Executor, Framework, FrameworkPhase, Generated, LiveTask, PendingTask, Phase, Stage, task_of,
-};
+use super::support::{unheld_limit, unsupported};
+use super::wire_resources;
+use crate::model::{Executor, ExecutorPhase, Framework, FrameworkPhase, Generated, PendingTask, Phase};
 
 /// What a run message says beside the task.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,6 +28,32 @@ pub(crate) struct RunContext {
     launch_executor: Option<bool>,
     /// The versions of the resources that the task was made for.
     resource_versions: Vec<internal::ResourceVersionUuid>,
+    grouped: Grouped,
+    /// Whether the garbage collector has let go of its directories.
+    is_ready: bool,
+}
+
+/// Whether a task came in a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Grouped {
+    Yes,
+    #[default]
+    No,
+}
+
+/// A task that is not run.
+struct Refusal {
+    verdict: Verdict,
+    freeing: Freeing,
+}
+
+/// How the master learns that an executor which it counts on was not launched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freeing {
+    /// It is told at once.
+    Now,
+    /// The one that is in the way is shut down; its end is told.
+    WithTheOther,
 }
 
 impl State {
@@ -41,6 +62,7 @@ impl State {
         let context = RunContext {
             launch_executor: message.launch_executor,
             resource_versions: message.resource_version_uuids,
+            ..RunContext::default()
         };
         self.run(message.framework, message.task, message.pid, context, now, out);
     }
@@ -58,6 +80,8 @@ impl State {
             let context = RunContext {
                 launch_executor: message.launch_executor,
                 resource_versions: message.resource_version_uuids.clone(),
+                grouped: Grouped::Yes,
+                is_ready: false,
             };
             self.run(message.framework.clone(), task, None, context, now, out);
         }
@@ -128,14 +152,38 @@ impl State {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        let context = self.contexts.remove(&(framework_id.clone(), task_id.clone())).unwrap_or_default();
-        let Some(framework) = self.agent.frameworks.get_mut(framework_id) else { return };
+        let Some(framework) = self.agent.frameworks.get(framework_id) else { return };
         // Who is no longer pending was killed, which was told.
-        let Some(index) = framework.pending.iter().position(|task| task.id == *task_id) else { return };
-        let pending = framework.pending.remove(index);
-        match self.refusal(framework_id, &pending, &context) {
-            Some(verdict) => self.refuse(framework_id, &pending, &context, &verdict, now, out),
-            None => self.launch(framework_id, pending, now, out),
+        let Some(pending) = framework.pending_task(task_id) else { return };
+        let executor_id = pending.executor_id.clone();
+        if let Some(context) = self.contexts.get_mut(&(framework_id.clone(), task_id.clone())) {
+            context.is_ready = true;
+        }
+        self.advance(framework_id, &executor_id, now, out);
+    }
+
+    /// Goes on with the tasks of an executor as far as they may.
+    pub(super) fn advance(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        while let Some(framework) = self.agent.frameworks.get_mut(framework_id) {
+            let next = framework.pending.iter().position(|task| task.executor_id == *executor_id);
+            let Some(index) = next else { return };
+            let key = (framework_id.clone(), framework.pending[index].id.clone());
+            let is_ready = self.contexts.get(&key).is_none_or(|context| context.is_ready);
+            if !is_ready {
+                return;
+            }
+            let context = self.contexts.remove(&key).unwrap_or_default();
+            let pending = framework.pending.remove(index);
+            match self.refusal(framework_id, &pending, &context) {
+                Some(refusal) => self.refuse(framework_id, &pending, &context, &refusal, now, out),
+                None => self.launch(framework_id, pending, now, out),
+            }
         }
     }
 
@@ -145,11 +193,16 @@ impl State {
         framework_id: &FrameworkId,
         pending: &PendingTask,
         context: &RunContext,
-    ) -> Option<Verdict> {
+    ) -> Option<Refusal> {
         let framework = self.agent.frameworks.get(framework_id)?;
         let dropped = |reason, message: &str| {
-            Some(Verdict { state: never_started(framework), reason, message: message.into() })
+            let verdict = Verdict { state: never_started(framework), reason, message: message.into() };
+            Some(Refusal { verdict, freeing: Freeing::Now })
         };
+        if let Some(unheld) = unheld_limit(&pending.info, &self.settings) {
+            // Stock's reason too, for want of a better one.
+            return dropped(Reason::GcError, &unheld);
+        }
         if self.agent.draining.is_some() {
             return dropped(Reason::AgentDraining, "Task was received while agent was already draining");
         }
@@ -168,13 +221,18 @@ impl State {
                 &format!("The checkpointed resources {unknown} are unknown to the agent"),
             );
         }
-        if framework.executors.contains_key(&pending.executor_id) && pending.info.executor.is_none() {
-            return dropped(Reason::ExecutorTerminated, "An earlier task of this id is not acknowledged yet");
+        let existing = framework.executors.get(&pending.executor_id);
+        if let Some((message, freeing)) = unfit(existing, pending, context) {
+            let refusal = dropped(Reason::ExecutorTerminated, message);
+            return refusal.map(|refusal| Refusal { freeing, ..refusal });
         }
-        unsupported(&pending.info, self.settings.docker).map(|message| Verdict {
-            state: TaskState::TaskFailed,
-            reason: Reason::ContainerLaunchFailed,
-            message: format!("Failed to launch container: {message}"),
+        unsupported(&pending.info, context.grouped, &self.settings).map(|message| Refusal {
+            verdict: Verdict {
+                state: TaskState::TaskFailed,
+                reason: Reason::ContainerLaunchFailed,
+                message: format!("Failed to launch container: {message}"),
+            },
+            freeing: Freeing::Now,
         })
     }
 
@@ -183,115 +241,38 @@ impl State {
         framework_id: &FrameworkId,
         pending: &PendingTask,
         context: &RunContext,
-        verdict: &Verdict,
+        refusal: &Refusal,
         now: Now,
         out: &mut Vec<Action>,
     ) {
+        let verdict = &refusal.verdict;
         if verdict.reason == Reason::ContainerLaunchFailed {
             self.agent.counters.container_launch_errors += 1;
         }
         let executor_id = pending.info.executor.as_ref().map(|_| &pending.executor_id);
         let told = update(self.agent.id.as_ref(), framework_id, executor_id, &pending.id, verdict, now);
         self.status_update(told, now, out);
-        if context.launch_executor == Some(true) && pending.info.executor.is_some() {
-            self.exited_executor(framework_id, &pending.executor_id, -1, out);
+        match refusal.freeing {
+            Freeing::Now => self.free_executor(framework_id, pending, context, out),
+            Freeing::WithTheOther => {
+                self.shutdown_executor(framework_id, &pending.executor_id, None, now, out);
+            }
         }
         self.forget_if_idle(framework_id, out);
     }
 
-    /// Tells the master that an executor is gone, or was not launched (status -1), so that it frees what it held.
-    pub(super) fn exited_executor(
-        &self,
+    /// Tells the master that the executor of a task is not launched, where it counts on that.
+    pub(super) fn free_executor(
+        &mut self,
         framework_id: &FrameworkId,
-        executor_id: &ExecutorId,
-        status: i32,
+        pending: &PendingTask,
+        context: &RunContext,
         out: &mut Vec<Action>,
     ) {
-        let (Some(master), Some(agent_id)) = (&self.agent.master, &self.agent.id) else { return };
-        let message = internal::ExitedExecutorMessage {
-            slave_id: v1::AgentId { value: agent_id.as_str().into() },
-            framework_id: v1::FrameworkId { value: framework_id.as_str().into() },
-            executor_id: v1::ExecutorId { value: executor_id.as_str().into() },
-            status,
-        };
-        out.push(Action::Send(master.pid.clone(), Box::new(ToMaster::ExitedExecutor(message))));
-    }
-
-    fn launch(&mut self, framework_id: &FrameworkId, pending: PendingTask, now: Now, out: &mut Vec<Action>) {
-        let Some(agent_id) = self.agent.id.clone() else { return };
-        let Some(framework) = self.agent.frameworks.get_mut(framework_id) else { return };
-        let wire_id = v1::FrameworkId { value: framework_id.as_str().into() };
-        let info = executor_info::generated(&pending.info, &wire_id, &self.settings.launcher_dir);
-        let user = match self.settings.switch_user {
-            SwitchUser::Yes => {
-                let own = pending.info.command.as_ref().and_then(|command| command.user.clone());
-                Some(own.unwrap_or_else(|| framework.info.user.clone()))
-            }
-            SwitchUser::No => None,
-        };
-        let run = Run {
-            framework_id: framework_id.clone(),
-            executor_id: pending.executor_id.clone(),
-            container_id: ContainerId::random(),
-        };
-        let checkpoint = framework.is_checkpointed();
-        // Not before the garbage collector let go of the directory: it would remove the file with the rest.
-        if checkpoint && framework.executors.is_empty() {
-            out.push(Action::Write(Box::new(Write::Framework(
-                framework_id.clone(),
-                framework.info.clone(),
-                framework.pid.clone(),
-            ))));
+        if context.launch_executor == Some(true) && pending.info.executor.is_some() {
+            self.exited_executor(framework_id, &pending.executor_id, -1, out);
         }
-        let task = task_of(&pending.info, TaskState::TaskStaging, &wire_id);
-        if checkpoint {
-            out.push(Action::Write(Box::new(Write::Executor(
-                run.clone(),
-                wire_resources::outward(info.clone()),
-                true,
-            ))));
-            out.push(Action::Write(Box::new(Write::Task(
-                run.clone(),
-                pending.id.clone(),
-                wire_resources::outward(task.clone()),
-            ))));
-        }
-        let task_killing = framework.has(Capability::TaskKillingState);
-        let directory = sandbox(&self.agent.work_dir, &agent_id, &run);
-        let mut executor = Executor::new(
-            pending.executor_id.clone(),
-            info,
-            Generated::ForCommandTask,
-            run.container_id,
-            directory,
-            user.clone(),
-        );
-        executor.tasks.push(LiveTask {
-            id: pending.id,
-            task,
-            stage: Stage::Queued(Box::new(pending.info.clone())),
-        });
-        framework.executors.insert(pending.executor_id, executor);
-        self.runs.insert(run.container_id, run.clone());
-        self.timers.arm(
-            Timer::ExecutorRegistration(run.container_id),
-            now.elapsed.saturating_add(self.settings.executor_registration_timeout),
-        );
-        out.push(Action::Launch(Box::new(Launch {
-            run,
-            info: pending.info,
-            task_killing,
-            checkpoint,
-            user,
-        })));
     }
-}
-
-/// Where the sandbox of a run is.
-fn sandbox(work_dir: &Path, agent_id: &AgentId, run: &Run) -> PathBuf {
-    let agent = WorkDir::new(work_dir).agent(agent_id);
-    let executor = agent.framework(&run.framework_id).executor(&run.executor_id);
-    executor.run(run.container_id).sandbox().to_owned()
 }
 
 /// The ids of a task, checked: they become directories.
@@ -308,31 +289,37 @@ fn ids(
     Ok((framework_id, task_id, executor_id))
 }
 
-/// What this agent cannot run, by name and with the remedy.
-fn unsupported(task: &v1::TaskInfo, docker: Docker) -> Option<String> {
-    if task.executor.is_some() {
-        return Some(
-            "executor: this agent runs command tasks only, no executors of frameworks and no task groups; \
-             use task.command and task.container"
-                .into(),
-        );
-    }
-    if task.command.is_none() {
-        return Some("command: the task has neither a command nor an executor".into());
-    }
-    let container = task.container.as_ref();
-    let is_docker = container.is_some_and(|container| {
-        container.r#type() == v1::container_info::Type::Docker && container.docker.is_some()
-    });
-    match (is_docker, docker) {
-        (true, Docker::Enabled) => None,
-        (true, Docker::Disabled) => {
-            Some("container: --containerizers does not name docker; add it to run Docker images".into())
+/// Why a task cannot have its executor, by what the master says of that (step 9 of the specification).
+fn unfit(
+    existing: Option<&Executor>,
+    pending: &PendingTask,
+    context: &RunContext,
+) -> Option<(&'static str, Freeing)> {
+    let is_custom = pending.info.executor.is_some();
+    let Some(existing) = existing else {
+        let is_missing = is_custom && context.launch_executor == Some(false);
+        return is_missing
+            .then_some(("No executor is expected to launch and there is no executor running", Freeing::Now));
+    };
+    match (is_custom, existing.generated) {
+        (false, _) => Some(("An earlier task of this id is not acknowledged yet", Freeing::Now)),
+        (true, Generated::ForCommandTask) => {
+            Some(("The id of the executor is that of a command task", Freeing::Now))
         }
-        (false, _) => Some(
-            "container: this agent runs tasks with a Docker image only; set container.type to DOCKER and \
-             container.docker.image to an image"
-                .into(),
-        ),
+        (true, Generated::No) if context.launch_executor == Some(true) => {
+            let freeing = match existing.phase {
+                ExecutorPhase::Terminated => Freeing::Now,
+                ExecutorPhase::Registering | ExecutorPhase::Running | ExecutorPhase::Terminating => {
+                    Freeing::WithTheOther
+                }
+            };
+            Some(("Executor is expected to launch but it is already there", freeing))
+        }
+        (true, Generated::No) => match existing.phase {
+            ExecutorPhase::Registering | ExecutorPhase::Running => None,
+            ExecutorPhase::Terminating | ExecutorPhase::Terminated => {
+                Some(("Executor is terminating or has terminated", Freeing::Now))
+            }
+        },
     }
 }

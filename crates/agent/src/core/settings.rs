@@ -25,8 +25,16 @@ pub struct CoreSettings {
     pub ip: Ipv4Addr,
     /// A second one, told beside it (`--ip6`).
     pub ip6: Option<Ipv6Addr>,
-    /// Whether Docker tasks are run at all (`--containerizers`).
-    pub docker: Docker,
+    /// Whether tasks without an image outlive the agent.
+    pub plain: Plain,
+    /// Which limits tasks without an image may have (`--isolation`).
+    pub plain_limits: PlainLimits,
+    /// The container of those who have none of their own (`--default_container_info`).
+    pub default_container: Option<mesos_proto::v1::ContainerInfo>,
+    /// How long executors have to come back after a restart of the agent (`--executor_reregistration_timeout`).
+    pub executor_reregistration_timeout: Duration,
+    /// How often those who speak libprocess are asked to (`--executor_reregistration_retry_interval`); once, if unset.
+    pub executor_reregistration_retry: Option<Duration>,
 }
 
 /// Whether the agent shows credentials.
@@ -47,11 +55,20 @@ pub enum SwitchUser {
     No,
 }
 
-/// Whether `--containerizers` names `docker`.
+/// Whether tasks and executors without an image outlive the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Docker {
-    /// Tasks with a Docker image run.
-    Enabled,
-    /// They are refused.
-    Disabled,
+pub enum Plain {
+    /// They do.
+    OutlivesAgent,
+    /// They are refused as the agent runs in a container (`--docker_mesos_image`), with which they would end.
+    EndsWithAgent,
+}
+
+/// Which limits `--isolation` can hold a task without an image to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlainLimits {
+    /// Whether `cgroups/cpu` is there.
+    pub cpus: bool,
+    /// Whether `cgroups/mem` is there.
+    pub mem: bool,
 }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesos_types::{ContainerId, FrameworkId, TaskId};
+use mesos_types::{ContainerId, ExecutorId, FrameworkId, TaskId};
 
 use super::action::{Action, Exit};
+use super::delivery::Allotted;
 use super::event::{Event, Message, Now, Run};
 use super::registration::Registration;
 use super::run::RunContext;
 use super::settings::CoreSettings;
 use super::status::Verdict;
 use super::timers::{Timer, Timers};
-use crate::model::{Agent, Phase};
+use crate::model::{Agent, Peer, Phase};
 use crate::status_updates::StatusUpdates;
 
 /// Whether the process is about to end.
@@ -38,6 +39,16 @@ pub struct State {
     pub(super) runs: BTreeMap<ContainerId, Run>,
     /// Why containers are destroyed, where the agent decided it.
     pub(super) causes: BTreeMap<ContainerId, Verdict>,
+    /// The kills of tasks that executors' programs have, until the tasks end: a program that comes back is asked again.
+    pub(super) kills: BTreeMap<ContainerId, BTreeMap<TaskId, Option<Duration>>>,
+    /// The executors that have ended while no master knew us, with their exit statuses.
+    pub(super) exits: BTreeMap<(FrameworkId, ExecutorId), i32>,
+    /// The updates of containers that have not been answered, by their tokens.
+    pub(super) allotted: BTreeMap<u64, Allotted>,
+    /// The newest token.
+    pub(super) last_token: u64,
+    /// The executors of an earlier process that may come back, with where those listen that speak libprocess.
+    pub(super) awaited: BTreeMap<ContainerId, Option<String>>,
     /// Whether the process ends once the tasks are gone that cannot outlive it.
     pub(super) leaving: Leaving,
     /// Where random pauses come from.
@@ -56,6 +67,11 @@ impl State {
             contexts: BTreeMap::new(),
             runs: BTreeMap::new(),
             causes: BTreeMap::new(),
+            kills: BTreeMap::new(),
+            exits: BTreeMap::new(),
+            allotted: BTreeMap::new(),
+            last_token: 0,
+            awaited: BTreeMap::new(),
             leaving: Leaving::No,
             dice: fastrand::Rng::with_seed(seed),
         }
@@ -77,7 +93,10 @@ impl State {
         match event {
             Event::Recovered(found) => self.recovered(*found, now, &mut out),
             Event::Detected(leader) => self.detected(leader.map(|leader| *leader), now, &mut out),
-            Event::Exited(pid) => self.exited(&pid, now, &mut out),
+            Event::Exited(pid) => {
+                self.exited(&pid, now, &mut out);
+                self.peer_gone(&Peer::Libprocess(pid));
+            }
             Event::Message(from, message) => self.message(&from, *message, now, &mut out),
             Event::Authenticated(master) => self.authenticated(&master, now, &mut out),
             Event::Failed(why) => out.push(Action::Exit(Exit::Failed(why))),
@@ -86,8 +105,12 @@ impl State {
                 self.unscheduled(&framework_id, &task_id, now, &mut out);
             }
             Event::Task(run, event) => self.task_event(&run, *event, now, &mut out),
+            Event::Container(run, event) => self.container_event(&run, event, now, &mut out),
+            Event::Executor(call) => self.executor_call(*call, now, &mut out),
+            Event::PeerGone(peer) => self.peer_gone(&peer),
             Event::Stop(wish) => self.stop(wish, now, &mut out),
         }
+        self.end_idle_executors(now, &mut out);
         out
     }
 
@@ -103,6 +126,9 @@ impl State {
                     out.push(Action::Exit(Exit::Asked));
                 }
                 Timer::ExecutorRegistration(container_id) => self.registration_timed_out(container_id, out),
+                Timer::ExecutorShutdown(container_id) => self.shutdown_timed_out(container_id, out),
+                Timer::Reregistration => self.give_up_awaited(now, out),
+                Timer::Reconnect => self.ask_to_reconnect(now, out),
             }
         }
         self.retry_updates(now, out);
@@ -126,10 +152,10 @@ impl State {
             Message::KillTask(message) => self.kill_task(&message, now, out),
             Message::Acknowledged(message) => self.acknowledged(&message, now, out),
             Message::UpdateFramework(message) => self.update_framework(message, now, out),
-            Message::ShutdownFramework(message) => self.shutdown_framework(&message, out),
-            Message::ShutdownExecutor(message) => self.shutdown_executor_message(&message, out),
-            Message::Shutdown(message) => self.shutdown(&message, out),
-            Message::FrameworkToExecutor(message) => self.framework_message(&message),
+            Message::ShutdownFramework(message) => self.shutdown_framework(&message, now, out),
+            Message::ShutdownExecutor(message) => self.shutdown_executor_message(&message, now, out),
+            Message::Shutdown(message) => self.shutdown(&message, now, out),
+            Message::FrameworkToExecutor(message) => self.framework_message(message, out),
             Message::CheckpointResources(message) => self.checkpoint_resources(message, out),
             Message::Drain(message) => self.drain(message, now, out),
         }

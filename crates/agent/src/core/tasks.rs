@@ -12,7 +12,7 @@ use mesos_types::{ContainerId, TaskId};
 use super::action::Action;
 use super::event::{Now, Run, TaskEvent};
 use super::state::State;
-use super::status::{Verdict, never_started, of_status, was_running};
+use super::status::{Verdict, never_started, of_status};
 use super::timers::Timer;
 use crate::model::{Executor, ExecutorPhase, Generated, Stage};
 
@@ -24,16 +24,7 @@ impl State {
             return;
         }
         match event {
-            TaskEvent::Progress => {
-                let is_awaited = self
-                    .executor_mut(run)
-                    .is_some_and(|executor| executor.phase == ExecutorPhase::Registering);
-                if is_awaited {
-                    let timer = Timer::ExecutorRegistration(run.container_id);
-                    let due = now.elapsed.saturating_add(self.settings.executor_registration_timeout);
-                    self.timers.arm(timer, due);
-                }
-            }
+            TaskEvent::Progress => self.launch_goes_on(run, now),
             // What follows is told, however long the others take.
             TaskEvent::Waiting => self.timers.disarm(Timer::ExecutorRegistration(run.container_id)),
             TaskEvent::Status(status) => {
@@ -75,35 +66,45 @@ impl State {
                 };
                 self.gave_up(run, verdict, now, out);
             }
-            TaskEvent::NotOurs => {
-                let Some(framework) = self.agent.frameworks.get(&run.framework_id) else { return };
-                let verdict = Verdict {
-                    state: was_running(framework),
-                    reason: Reason::ExecutorReregistrationTimeout,
-                    message: "The executor of another agent program cannot be taken over".into(),
-                };
-                self.gave_up(run, verdict, now, out);
-            }
         }
     }
 
     /// An executor did not come up in time: its container is destroyed, and the task's end tells why.
     pub(super) fn registration_timed_out(&mut self, container_id: ContainerId, out: &mut Vec<Action>) {
         let Some(run) = self.runs.get(&container_id).cloned() else { return };
+        let pid = self.agent.pid.clone();
         let Some(executor) = self.executor_mut(&run) else { return };
         if executor.phase != ExecutorPhase::Registering {
             return;
         }
         executor.phase = ExecutorPhase::Terminating;
+        let hint = if executor.has_program() && is_out_of_reach(&pid, executor) {
+            format!(
+                ": it is in a network of its own, where the agent's address {pid} leads to itself; give the agent an \
+                 --ip or --advertise_ip that containers can reach"
+            )
+        } else {
+            String::new()
+        };
         let timeout = flags::format_duration(self.settings.executor_registration_timeout);
         tracing::warn!(%container_id, timeout, "the launch made no progress; giving up");
         let cause = Verdict {
             state: TaskState::TaskFailed,
             reason: Reason::ExecutorRegistrationTimeout,
-            message: format!("Executor did not register within {timeout}"),
+            message: format!("Executor did not register within {timeout}{hint}"),
         };
         self.causes.insert(container_id, cause);
         out.push(Action::Kill(container_id, Some(std::time::Duration::ZERO)));
+    }
+
+    /// A launch made progress: the executor has all of its time again to come up.
+    pub(super) fn launch_goes_on(&mut self, run: &Run, now: Now) {
+        let is_awaited = |executor: &mut Executor| executor.phase == ExecutorPhase::Registering;
+        if self.executor_mut(run).is_some_and(is_awaited) {
+            let timer = Timer::ExecutorRegistration(run.container_id);
+            let due = now.elapsed.saturating_add(self.settings.executor_registration_timeout);
+            self.timers.arm(timer, due);
+        }
     }
 
     /// Whether the task of a run has told that it starts.
@@ -130,7 +131,7 @@ impl State {
     fn ended(&mut self, run: &Run, status: v1::TaskStatus, now: Now, out: &mut Vec<Action>) {
         self.timers.disarm(Timer::ExecutorRegistration(run.container_id));
         self.tell_of(run, status, now, out);
-        self.terminated(run, out);
+        self.terminated(run, None, out);
     }
 
     /// Ends a run of which no supervision tells.
@@ -152,21 +153,22 @@ impl State {
             self.tell_of(run, status, now, out);
         }
         self.timers.disarm(Timer::ExecutorRegistration(run.container_id));
-        self.terminated(run, out);
+        self.terminated(run, None, out);
     }
 
-    /// Counts an executor as gone. The master hears of those that it knows.
-    fn terminated(&mut self, run: &Run, out: &mut Vec<Action>) {
+    /// Counts an executor as gone. The master hears of those that it knows, with what wait(2) told, or -1.
+    pub(super) fn terminated(&mut self, run: &Run, status: Option<i32>, out: &mut Vec<Action>) {
         self.agent.counters.executors_terminated += 1;
         let Some(executor) = self.executor_mut(run) else { return };
         executor.phase = ExecutorPhase::Terminated;
         if executor.generated == Generated::No {
-            self.exited_executor(&run.framework_id, &run.executor_id, -1, out);
+            self.exited_executor(&run.framework_id, &run.executor_id, status.unwrap_or(-1), out);
         }
         self.remove_if_done(&run.framework_id, &run.executor_id, out);
     }
 
-    fn tell_of(&mut self, run: &Run, status: v1::TaskStatus, now: Now, out: &mut Vec<Action>) {
+    /// Tells a status of a run's task.
+    pub(super) fn tell_of(&mut self, run: &Run, status: v1::TaskStatus, now: Now, out: &mut Vec<Action>) {
         let agent_id = self.agent.id.as_ref();
         let update = of_status(agent_id, &run.framework_id, Some(&run.executor_id), status, now);
         self.status_update(update, now, out);
@@ -178,4 +180,16 @@ impl State {
         let executor = framework.executors.get_mut(&run.executor_id)?;
         (executor.container_id == run.container_id).then_some(executor)
     }
+}
+
+/// Whether an executor is in a container where the agent's address is the container's own loopback.
+fn is_out_of_reach(pid: &str, executor: &Executor) -> bool {
+    use v1::container_info::Type;
+    use v1::container_info::docker_info::Network;
+
+    let address = pid.rsplit_once('@').map_or(pid, |(_, address)| address);
+    let is_loopback = address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+    let container = executor.info.container.as_ref().filter(|container| container.r#type() == Type::Docker);
+    let docker = container.and_then(|container| container.docker.as_ref());
+    is_loopback && docker.is_some_and(|docker| docker.network() != Network::Host)
 }

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use mesos_proto::internal;
-use mesos_types::{ExecutorId, FrameworkId};
+use mesos_types::{ContainerId, ExecutorId, FrameworkId};
 
-use super::action::{Action, Exit, Garbage, ToMaster, Write};
+use super::action::{Action, Exit, Garbage, ToExecutor, ToMaster, Write};
 use super::event::{Now, Run, StopWish};
 use super::state::{Leaving, State};
 use super::timers::Timer;
-use crate::model::{ExecutorPhase, Framework, FrameworkPhase, Phase};
+use crate::model::{Contact, ExecutorPhase, Framework, FrameworkPhase, Phase};
 
 /// How long more than their grace the last tasks may take before the process ends without them.
 const LEAVE_MARGIN: Duration = Duration::from_secs(10);
@@ -20,6 +20,7 @@ impl State {
     pub(super) fn shutdown_framework(
         &mut self,
         message: &internal::ShutdownFrameworkMessage,
+        now: Now,
         out: &mut Vec<Action>,
     ) {
         if matches!(self.agent.phase, Phase::Recovering | Phase::Disconnected) {
@@ -27,11 +28,17 @@ impl State {
             return;
         }
         let Ok(framework_id) = message.framework_id.value.parse::<FrameworkId>() else { return };
-        self.end_framework(&framework_id, None, out);
+        self.end_framework(&framework_id, None, now, out);
     }
 
     /// Stops everything of a framework; `grace` replaces the tasks' own.
-    fn end_framework(&mut self, framework_id: &FrameworkId, grace: Option<Duration>, out: &mut Vec<Action>) {
+    fn end_framework(
+        &mut self,
+        framework_id: &FrameworkId,
+        grace: Option<Duration>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let Some(framework) = self.agent.frameworks.get_mut(framework_id) else {
             tracing::info!(%framework_id, "a framework that is not here ended");
             self.updates.cleanup(framework_id);
@@ -42,12 +49,13 @@ impl State {
         }
         tracing::info!(%framework_id, "shutting a framework down");
         framework.phase = FrameworkPhase::Terminating;
-        for task in framework.pending.drain(..) {
-            self.contexts.remove(&(framework_id.clone(), task.id));
-        }
         let executors: Vec<ExecutorId> = framework.executors.keys().cloned().collect();
+        for task in std::mem::take(&mut framework.pending) {
+            let context = self.contexts.remove(&(framework_id.clone(), task.id.clone())).unwrap_or_default();
+            self.free_executor(framework_id, &task, &context, out);
+        }
         for executor_id in executors {
-            self.shutdown_executor(framework_id, &executor_id, grace, out);
+            self.shutdown_executor(framework_id, &executor_id, grace, now, out);
         }
         self.forget_if_idle(framework_id, out);
     }
@@ -56,21 +64,26 @@ impl State {
     pub(super) fn shutdown_executor_message(
         &mut self,
         message: &internal::ShutdownExecutorMessage,
+        now: Now,
         out: &mut Vec<Action>,
     ) {
         let framework_id = message.framework_id.clone().unwrap_or_default().value.parse();
         let executor_id = message.executor_id.clone().unwrap_or_default().value.parse();
         if let (Ok(framework_id), Ok(executor_id)) = (framework_id, executor_id) {
-            self.shutdown_executor(&framework_id, &executor_id, None, out);
+            self.shutdown_executor(&framework_id, &executor_id, None, now, out);
         }
     }
 
-    /// Stops an executor with its task; one whose container is gone is removed at once where nobody waits for it.
+    /// Stops an executor with its tasks; one whose container is gone is removed at once where nobody waits for it.
+    ///
+    /// A program is asked to end and has its grace for that, which `grace` replaces. One that never registered has no
+    /// tasks and nobody to ask.
     pub(super) fn shutdown_executor(
         &mut self,
         framework_id: &FrameworkId,
         executor_id: &ExecutorId,
         grace: Option<Duration>,
+        now: Now,
         out: &mut Vec<Action>,
     ) {
         let executor = self
@@ -82,11 +95,30 @@ impl State {
         match executor.phase {
             ExecutorPhase::Registering | ExecutorPhase::Running => {
                 executor.phase = ExecutorPhase::Terminating;
-                out.push(Action::Kill(executor.container_id, grace));
+                let container_id = executor.container_id;
+                let own = executor.info.shutdown_grace_period.as_ref();
+                let own = own.and_then(|own| u64::try_from(own.nanoseconds).ok()).map(Duration::from_nanos);
+                let patience = grace.or(own).unwrap_or(self.settings.executor_shutdown_grace);
+                match &executor.contact {
+                    Contact::InProcess => return out.push(Action::Kill(container_id, grace)),
+                    Contact::Nobody => return out.push(Action::Kill(container_id, Some(Duration::ZERO))),
+                    Contact::Peer(peer) => {
+                        out.push(Action::ToExecutor(peer.clone(), Box::new(ToExecutor::Shutdown)));
+                    }
+                    Contact::Lost => {}
+                }
+                let timer = Timer::ExecutorShutdown(container_id);
+                self.timers.arm(timer, now.elapsed.saturating_add(patience));
             }
             ExecutorPhase::Terminating => {}
             ExecutorPhase::Terminated => self.remove_if_done(framework_id, executor_id, out),
         }
+    }
+
+    /// An executor had its time to end: its container is destroyed.
+    pub(super) fn shutdown_timed_out(&mut self, container_id: ContainerId, out: &mut Vec<Action>) {
+        tracing::warn!(%container_id, "an executor did not end in its grace period; destroying its container");
+        out.push(Action::Kill(container_id, Some(Duration::ZERO)));
     }
 
     /// Removes an executor whose container is gone once nothing of it has to be told any more.
@@ -116,6 +148,7 @@ impl State {
         out.push(Action::Collect(Garbage::Run(run.clone())));
         out.push(Action::Collect(Garbage::Executor(framework_id.clone(), executor_id.clone())));
         self.runs.remove(&run.container_id);
+        self.allotted.retain(|_, allotted| allotted.run != run);
         framework.completed_executors.push(executor);
         self.forget_if_idle(framework_id, out);
     }
@@ -149,7 +182,7 @@ impl State {
                     let message = internal::UnregisterSlaveMessage { slave_id: id.clone() };
                     out.push(Action::Send(master.pid.clone(), Box::new(ToMaster::Unregister(message))));
                 }
-                self.end_agent(out);
+                self.end_agent(now, out);
             }
         }
     }
@@ -168,24 +201,25 @@ impl State {
         let transient = self.agent.frameworks.values().filter(|framework| !framework.is_checkpointed());
         let ids: Vec<FrameworkId> = transient.map(|framework| framework.id.clone()).collect();
         for framework_id in ids {
-            self.end_framework(&framework_id, Some(grace), out);
+            self.end_framework(&framework_id, Some(grace), now, out);
         }
         self.exit_when_empty(out);
     }
 
     /// The master wants the agent gone.
-    pub(super) fn shutdown(&mut self, message: &internal::ShutdownMessage, out: &mut Vec<Action>) {
+    pub(super) fn shutdown(&mut self, message: &internal::ShutdownMessage, now: Now, out: &mut Vec<Action>) {
         let why = message.message.as_deref().unwrap_or("no reason given");
         tracing::warn!(why, "the master asked this agent to shut down");
-        self.end_agent(out);
+        self.end_agent(now, out);
     }
 
     /// Stops all tasks; the process ends when the last is gone, and its id with it.
-    pub(super) fn end_agent(&mut self, out: &mut Vec<Action>) {
+    pub(super) fn end_agent(&mut self, now: Now, out: &mut Vec<Action>) {
         self.agent.phase = Phase::Terminating;
+        self.ask_awaited_to_end();
         let frameworks: Vec<FrameworkId> = self.agent.frameworks.keys().cloned().collect();
         for framework_id in frameworks {
-            self.end_framework(&framework_id, None, out);
+            self.end_framework(&framework_id, None, now, out);
         }
         self.exit_when_empty(out);
     }

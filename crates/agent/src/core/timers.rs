@@ -16,6 +16,12 @@ pub(super) enum Timer {
     Leave,
     /// An executor did not come up.
     ExecutorRegistration(ContainerId),
+    /// An executor did not end when it was asked to.
+    ExecutorShutdown(ContainerId),
+    /// Executors of an earlier process had their time to come back.
+    Reregistration,
+    /// Those that did not are asked again.
+    Reconnect,
 }
 
 /// The armed timers, with times since the process started.

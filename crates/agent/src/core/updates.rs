@@ -13,67 +13,83 @@ use mesos_types::{ExecutorId, FrameworkId, TaskId};
 
 use super::action::{Action, Garbage, ToMaster, Write};
 use super::event::{Now, Run};
+use super::launch::run_of;
 use super::settings::CoreSettings;
 use super::state::State;
 use super::status::{Verdict, never_started, update};
 use crate::model::{Framework, FrameworkPhase, LiveTask, Phase, Stage, is_terminal};
 use crate::status_updates::{Durability, Step};
 
+/// Whether who told a status may forget it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heeded {
+    Yes,
+    No,
+}
+
 impl State {
-    /// Takes a status, whoever made it.
-    pub(super) fn status_update(
+    /// Takes a status of the agent's own, or of a task that is supervised in this process.
+    pub(super) fn status_update(&mut self, told: internal::StatusUpdate, now: Now, out: &mut Vec<Action>) {
+        self.take_update(told, now, out);
+    }
+
+    /// Takes a status that has been checked.
+    pub(super) fn take_update(
         &mut self,
         mut told: internal::StatusUpdate,
         now: Now,
         out: &mut Vec<Action>,
-    ) {
+    ) -> Heeded {
         let ids =
             (told.framework_id.value.parse::<FrameworkId>(), told.status.task_id.value.parse::<TaskId>());
         let (Ok(framework_id), Ok(task_id)) = ids else {
             self.agent.counters.invalid_status_updates += 1;
-            return;
+            return Heeded::No;
         };
         let is_running = |framework: &&Framework| framework.phase == FrameworkPhase::Running;
         let Some(framework) = self.agent.frameworks.get(&framework_id).filter(is_running) else {
             tracing::debug!(%framework_id, %task_id, "a status of a framework that ended is dropped");
             self.agent.counters.invalid_status_updates += 1;
-            return;
+            return Heeded::No;
         };
         self.rewrite_for_drain(framework, &mut told.status);
         let state = told.status.state();
         self.agent.counters.valid_status_updates += 1;
 
-        let Some(framework) = self.agent.frameworks.get_mut(&framework_id) else { return };
+        let Some(framework) = self.agent.frameworks.get_mut(&framework_id) else { return Heeded::No };
         framework.pending.retain(|task| task.id != task_id);
         self.contexts.remove(&(framework_id.clone(), task_id.clone()));
         let checkpointed = framework.is_checkpointed();
         let holder = framework.executors.values_mut().find(|executor| executor.task(&task_id).is_some());
         let mut durability = Durability::Memory;
+        let mut holding = None;
         if let Some(executor) = holder {
-            let run = Run {
-                framework_id: framework_id.clone(),
-                executor_id: executor.id.clone(),
-                container_id: executor.container_id,
-            };
-            let Some(task) = executor.task_mut(&task_id) else { return };
+            let run = run_of(&framework_id, executor);
+            let Some(task) = executor.task_mut(&task_id) else { return Heeded::No };
             if task.stage == Stage::Terminated {
                 tracing::warn!(%framework_id, %task_id, ?state, "a status after the terminal one is dropped");
-                return;
+                return Heeded::Yes;
             }
             if has_container(task, &told.status) {
                 enrich(&mut told.status, &run, &self.settings);
             }
             record(task, &told.status);
             if checkpointed {
-                durability = Durability::Disk(run);
+                durability = Durability::Disk(run.clone());
             }
+            holding = Some(run);
         }
         if is_terminal(state) {
             self.agent.counters.terminal(state);
+            if let Some(run) = holding {
+                self.forget_kill(&run, &task_id);
+                self.shrink(&run, out);
+            }
         }
         tracing::info!(%framework_id, %task_id, ?state, "a task changed its state");
-        let steps = self.updates.update(told, durability, now.elapsed);
+        let (taken, steps) = self.updates.update(told, durability, now.elapsed);
         self.perform(steps, out);
+        if taken.is_safe() { Heeded::Yes } else { Heeded::No }
     }
 
     /// A status arrived at its framework.
@@ -114,11 +130,7 @@ impl State {
         executor.completed_tasks.push(task.task);
         let executor_id = executor.id.clone();
         if checkpointed {
-            let run = Run {
-                framework_id: framework_id.clone(),
-                executor_id: executor_id.clone(),
-                container_id: executor.container_id,
-            };
+            let run = run_of(framework_id, executor);
             out.push(Action::Collect(Garbage::Task(run, task_id.clone())));
         }
         self.remove_if_done(framework_id, &executor_id, out);
@@ -213,7 +225,7 @@ impl State {
         let executor_id: Option<&ExecutorId> = None;
         let update = update(self.agent.id.as_ref(), framework_id, executor_id, task_id, &verdict, now);
         // The framework need not be here.
-        let steps = self.updates.update(update, Durability::Memory, now.elapsed);
+        let (_, steps) = self.updates.update(update, Durability::Memory, now.elapsed);
         self.perform(steps, out);
     }
 }
@@ -228,8 +240,9 @@ fn has_container(task: &LiveTask, status: &TaskStatus) -> bool {
 /// Adds what the agent knows of the container: its id, and an address where it has none of its own.
 fn enrich(status: &mut TaskStatus, run: &Run, settings: &CoreSettings) {
     let container = status.container_status.get_or_insert_default();
-    container.container_id =
-        Some(v1::ContainerId { value: run.container_id.to_string(), ..Default::default() });
+    container
+        .container_id
+        .get_or_insert_with(|| v1::ContainerId { value: run.container_id.to_string(), ..Default::default() });
     if container.network_infos.is_empty() {
         let own = IpAddress { ip_address: Some(settings.ip.to_string()), protocol: None };
         let second = settings

@@ -33,6 +33,6 @@ impl Clock {
 }
 
 /// The time since 1970 in seconds.
-pub(super) fn unix() -> f64 {
+pub(crate) fn unix() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

@@ -46,22 +46,37 @@ impl Disk {
         self.store.point_to_sandbox(&executor, &executor.run(run.container_id))
     }
 
-    /// Performs writes, and makes the sandboxes of `launched` their executors' newest. Blocks until all stands on the disk.
+    /// Performs writes, and makes the sandboxes of `launched` their executors' newest. `note` is called for the run of a
+    /// task before that is written. Blocks until all stands on the disk.
     ///
     /// # Errors
     ///
-    /// Those of the file system, with the path.
-    pub(super) fn write_all(&mut self, writes: &[Write], launched: &[Run]) -> Result<(), AgentError> {
+    /// Those of the file system, with the path, and those of `note`.
+    pub(super) fn write_all(
+        &mut self,
+        writes: &[Write],
+        launched: &[Run],
+        note: impl Fn(&Run) -> Result<(), AgentError>,
+    ) -> Result<(), AgentError> {
         if let [write] = writes
             && !write.is_of_a_task()
         {
             return self.write(write);
         }
         let later = self.store.later();
+        let mut pointed = Vec::new();
         for write in writes {
+            if let Write::Task(run, ..) = write {
+                note(run)?;
+                // Who finds the task finds its sandbox as the newest too, also after a crash at the next line.
+                if launched.contains(run) {
+                    self.point_to_sandbox(run)?;
+                    pointed.push(run);
+                }
+            }
             self.write(write)?;
         }
-        for run in launched {
+        for run in launched.iter().filter(|run| !pointed.contains(run)) {
             self.point_to_sandbox(run)?;
         }
         Ok(later.settle()?)
@@ -91,6 +106,14 @@ impl Disk {
             Write::Update(run, id, record) => {
                 let executor = agent.framework(&run.framework_id).executor(&run.executor_id);
                 store.append_task_update(&executor.run(run.container_id).task(id), record)?;
+            }
+            Write::ExecutorPid(run, upid) => {
+                let executor = agent.framework(&run.framework_id).executor(&run.executor_id);
+                store.write_executor_pid(&executor.run(run.container_id), upid)?;
+            }
+            Write::HttpMarker(run) => {
+                let executor = agent.framework(&run.framework_id).executor(&run.executor_id);
+                store.write_http_marker(&executor.run(run.container_id))?;
             }
             Write::Sentinel(run) => {
                 let executor = agent.framework(&run.framework_id).executor(&run.executor_id);

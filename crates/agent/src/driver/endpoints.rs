@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use docker_containerizer::Containerizer;
+use docker_containerizer::chain;
 use flags::AgentSettings;
 use libprocess::{HttpHandler, Node};
+use task_supervisor::Composing;
 use tokio::time::Instant;
 
+use crate::executors::Gateway;
 use crate::files::{Files, RunDirectory};
 use crate::gc::Collector;
 use crate::http::{Http, HttpSettings, Sources, Usages, VersionInfo};
+use crate::in_container::HostPids;
 use crate::logging::LogControl;
 use crate::metrics::{self, Metrics};
 use crate::model::{Agent, AgentReader, Executor};
@@ -21,6 +24,8 @@ const LOG: &str = "/slave/log";
 #[derive(Debug, Clone)]
 pub(super) struct Endpoints {
     http: Http,
+    /// The way of executors' calls to the core, and of its words to them.
+    pub(super) executors: Gateway,
     /// What is attached.
     pub(super) files: Files,
     reader: AgentReader,
@@ -30,8 +35,13 @@ pub(super) struct Endpoints {
 
 impl Endpoints {
     /// Shows the model that `reader` reads, and what the flags say.
-    pub(super) fn new(settings: &AgentSettings, reader: AgentReader, log: LogControl) -> Self {
-        let bounds = bounds(&settings.http);
+    pub(super) fn new(
+        settings: &AgentSettings,
+        reader: AgentReader,
+        log: LogControl,
+        executors: Gateway,
+    ) -> Self {
+        let bounds = bounds(settings);
         let (files, metrics) = (Files::default(), Metrics::default());
         let usages = Usages::new(bounds.statistics_parallel, bounds.statistics_age);
         if let Some(path) = &settings.log.external_log_file {
@@ -39,6 +49,7 @@ impl Endpoints {
         }
         let sources = Sources {
             agent: reader.clone(),
+            executors: executors.clone(),
             files: files.clone(),
             metrics: metrics.clone(),
             usages: usages.clone(),
@@ -46,7 +57,7 @@ impl Endpoints {
             flags: Arc::new(settings.shown_flags().clone()),
             version: VersionInfo::of_this_build(),
         };
-        Self { http: Http::new(bounds, sources), files, reader, metrics, usages }
+        Self { http: Http::new(bounds, sources), executors, files, reader, metrics, usages }
     }
 
     /// What the node gives requests to.
@@ -66,11 +77,23 @@ impl Endpoints {
         }));
     }
 
-    /// Tells what containers use, and counts pulls and fetches, from now on.
-    pub(super) fn connect(&self, containerizer: &Containerizer) {
-        let of_usage = containerizer.clone();
-        self.usages.connect(Box::new(move |container_id| of_usage.usage(container_id)));
-        let counted = containerizer.clone();
+    /// Tells what containers use, and counts pulls and fetches, from now on. Without the host's processes the engine is
+    /// asked for what the control groups would have said.
+    pub(super) fn connect(&self, containerizers: &Composing, host_pids: HostPids) {
+        let of_usage = containerizers.clone();
+        let runtime = tokio::runtime::Handle::current();
+        self.usages.connect(Box::new(move |container_id| {
+            let read = of_usage.usage(container_id).map_err(|error| chain(&error));
+            match (host_pids, of_usage.docker()) {
+                // This is called where blocking is allowed.
+                (HostPids::NotNeeded, Some(docker)) => read.or_else(|_| {
+                    let asked = runtime.block_on(docker.usage_from_engine(container_id));
+                    asked.map_err(|error| chain(&error))
+                }),
+                (HostPids::NotNeeded | HostPids::Needed, _) => read,
+            }
+        }));
+        let Some(counted) = containerizers.docker().cloned() else { return };
         self.metrics.add(metrics::Collector::new(move |samples| {
             metrics::fetches(counted.fetch_metrics().named(), samples);
             metrics::image_pulls(&counted.image_times(), counted.pull_counters(), Instant::now(), samples);
@@ -93,8 +116,10 @@ impl Endpoints {
 }
 
 /// The bounds that the flags say; the others have no need to change.
-fn bounds(flags: &flags::agent::HttpSettings) -> HttpSettings {
+fn bounds(settings: &AgentSettings) -> HttpSettings {
+    let flags = &settings.http;
     HttpSettings {
+        max_executor_call: usize::try_from(settings.executors.max_call_size).unwrap_or(usize::MAX),
         max_requests: flags.max_requests,
         patience: flags.request_timeout,
         max_body: usize::try_from(flags.max_body_size).unwrap_or(usize::MAX),

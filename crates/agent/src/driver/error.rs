@@ -31,6 +31,9 @@ pub enum AgentError {
     /// `--docker_policy`.
     #[error("the flag --docker_policy cannot be used")]
     Policy(#[from] docker_containerizer::policy::LoadError),
+    /// How tasks without an image are isolated.
+    #[error("tasks without an image cannot be isolated as the flags say")]
+    Containment(#[from] mesos_containerizer::isolation::ContainmentError),
     /// `--docker_config`.
     #[error("the flag --docker_config cannot be used")]
     DockerConfig(#[from] docker_containerizer::CredentialError),
@@ -40,6 +43,15 @@ pub enum AgentError {
     /// `--credential`.
     #[error("the flag --credential cannot be used")]
     Credential(#[from] crate::authentication::CredentialError),
+    /// The record of a run that is to be launched.
+    #[error("cannot record a launch: {0}")]
+    Record(String),
+    /// `--jwt_secret_key`.
+    #[error(transparent)]
+    TokenKey(#[from] crate::executors::TokenKeyError),
+    /// The container that the agent runs in.
+    #[error(transparent)]
+    Container(#[from] crate::in_container::SetupError),
     /// A flag whose value only the start can judge.
     #[error("the flag --{flag} cannot be used: {why}")]
     Flag {
@@ -57,6 +69,23 @@ pub enum AgentError {
     Incompatible {
         /// What differs.
         difference: String,
+        /// The link whose removal makes a new agent.
+        latest: PathBuf,
+    },
+    /// Runs of an earlier process cannot be followed.
+    #[error(
+        "{runs} tasks or executors of this agent, such as {example}, may run in containers of {containerizer}, which is \
+         not among --containerizers: they could be neither followed nor stopped (add {containerizer} to \
+         --containerizers; or start as a new agent: stop them and remove {})",
+        latest.display()
+    )]
+    Unattended {
+        /// How many.
+        runs: usize,
+        /// One of them, by its executor.
+        example: String,
+        /// The containerizer that is missing.
+        containerizer: &'static str,
         /// The link whose removal makes a new agent.
         latest: PathBuf,
     },

@@ -1,5 +1,6 @@
 //! What the agent says of itself, and whether it may keep the id that an earlier process had.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
@@ -10,12 +11,12 @@ use flags::AgentSettings;
 use flags::agent::{ReconfigurationPolicy, Recover};
 use mesos_proto::v1;
 use mesos_proto::v1::agent_info::capability::Type as Capability;
-use mesos_types::ResourceSet;
 use mesos_types::compatibility::{check_additive, check_equal};
 use mesos_types::resource::apply_checkpointed;
+use mesos_types::{ContainerId, ResourceSet};
 
 use super::error::AgentError;
-use super::recovery::{OpenRun, accepted, open_runs};
+use super::open_runs::{Boot, OpenRun, accepted, known_runs, open_runs};
 use crate::core::{Intent, Recovered};
 use crate::resources::{Machine, agent_resources, prepare_disks};
 
@@ -80,6 +81,8 @@ pub(super) struct Reconciled {
     pub(super) recovered: Recovered,
     /// The runs that were not over.
     pub(super) open: Vec<OpenRun>,
+    /// All runs of the checkpoint.
+    pub(super) known: BTreeSet<ContainerId>,
     /// What nothing needs any more.
     pub(super) leftovers: Vec<Leftover>,
 }
@@ -132,16 +135,18 @@ pub(super) fn reconcile(
         },
         ..Recovered::default()
     };
-    let mut open = Vec::new();
+    let (mut open, mut known) = (Vec::new(), BTreeSet::new());
+    let boot = if past.rebooted { Boot::Another } else { Boot::Same };
     if let Some(agent) = past.agent {
-        open = open_runs(&agent);
+        open = open_runs(&agent, boot);
+        known = known_runs(&agent);
         recovered.info.id = Some(v1::AgentId { value: agent.id.as_str().into() });
         recovered.agent_id = Some(agent.id);
         recovered.draining = agent.drain;
         recovered.accepted = accepted(&open);
         recovered.frameworks = agent.frameworks;
     }
-    Ok(Reconciled { recovered, open, leftovers })
+    Ok(Reconciled { recovered, open, known, leftovers })
 }
 
 /// Whether the agent may keep its id, and if so, whether it has changed.

@@ -12,10 +12,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::disk::Disk;
+use super::error::AgentError;
 use super::tasks::Tasks;
 use super::wire;
 use crate::authentication::Authenticator;
-use crate::core::{Action, Event, Exit, Garbage, Launch, Write};
+use crate::core::{Action, Event, Exit, Garbage, Launch, Run, Write};
+use crate::executors::Gateway;
 use crate::files::{Files, RunDirectory};
 use crate::gc::{Collector, CollectorGone};
 
@@ -61,6 +63,8 @@ pub(super) struct Performer {
     pub(super) outbox: Outbox,
     pub(super) tasks: Tasks,
     pub(super) files: Files,
+    /// The way to executors' programs.
+    pub(super) executors: Gateway,
     pub(super) collector: Collector,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) runtime: tokio::runtime::Handle,
@@ -106,12 +110,19 @@ impl Performer {
         if let Some(Write::Agent(info)) = writes.first() {
             self.agent_id = info.id.as_ref().and_then(|id| id.value.parse().ok());
         }
-        let run = |action: &'_ Action| match action {
-            Action::Launch(launch) => Some(launch.run.clone()),
+        let launch = |action: &'_ Action| match action {
+            Action::Launch(launch) => Some(launch.clone()),
             _ => None,
         };
-        let launched: Vec<_> = then.iter().filter_map(run).collect();
-        self.disk.write_all(writes, &launched).map_err(|error| docker_containerizer::chain(&error))
+        let launched: Vec<_> = then.iter().filter_map(launch).collect();
+        let runs: Vec<_> = launched.iter().map(|launch| launch.run.clone()).collect();
+        // The record comes before the disk says that the agent has the task: who finds the one finds the other.
+        let note = |run: &Run| {
+            let launch = launched.iter().find(|launch| launch.run == *run && launch.checkpoint);
+            let (Some(launch), Some(agent_id)) = (launch, &self.agent_id) else { return Ok(()) };
+            self.tasks.note_accepted(agent_id, launch).map_err(AgentError::Record)
+        };
+        self.disk.write_all(writes, &runs, note).map_err(|error| docker_containerizer::chain(&error))
     }
 
     fn perform(&mut self, action: Action) -> Result<(), String> {
@@ -156,6 +167,11 @@ impl Performer {
                 if let Some(agent_id) = &self.agent_id {
                     self.tasks.launch(agent_id, *launch);
                 }
+            }
+            Action::ToExecutor(peer, message) => self.executors.deliver(&self.outbox, &peer, &message),
+            Action::ClosePeer(peer) => self.executors.close(&peer),
+            Action::UpdateContainer { container_id, token, resources, limits } => {
+                self.tasks.update(container_id, token, resources, limits);
             }
             Action::Kill(container_id, grace) => self.tasks.kill(container_id, KillRequest::new(grace)),
             Action::Exit(exit) => self.end(exit),
@@ -214,7 +230,6 @@ fn address(pid: &str) -> Option<Upid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::Run;
 
     fn run(framework: &str) -> Run {
         let (framework_id, executor_id) = (framework.parse().unwrap(), "t".parse().unwrap());

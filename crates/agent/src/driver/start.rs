@@ -19,26 +19,23 @@ use super::core_loop::CoreLoop;
 use super::disk::Disk;
 use super::endpoints::Endpoints;
 use super::engine::Workshop;
+use super::environment::ExecutorSetup;
 use super::error::AgentError;
 use super::identity::Reconciled;
+use super::leftovers::Orphans;
 use super::performer::Performer;
-use super::recovery::{Orphans, Takeover};
+use super::recovery::Takeover;
 use super::signals::Signals;
 use super::tasks::Tasks;
-use super::{discovery, identity, mailbox};
+use super::{absent, discovery, identity, mailbox, open_runs};
 use crate::authentication::{Authenticator, Credential, Patience};
-use crate::core::{Authentication, CoreSettings, Docker, Event, Exit, Intent, State, SwitchUser};
+use crate::core::{Authentication, CoreSettings, Event, Exit, Intent, Plain, PlainLimits, State, SwitchUser};
 use crate::detector::{DetectorSettings, MasterAddress};
+use crate::executors::{Gateway, GatewaySettings};
 use crate::gc::{Collector, GcSettings};
 use crate::logging::LogControl;
 use crate::model::{Agent, AgentReader, Query, Ring};
 use crate::status_updates::{StatusUpdates, StreamSettings};
-
-/// How many looks at the model may wait.
-const QUERIES: usize = 64;
-
-/// How many batches of actions may wait to be performed.
-const BATCHES: usize = 64;
 
 /// How long the last messages may take to be written, and the last containers to be removed.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -55,8 +52,9 @@ pub async fn run(mut settings: AgentSettings, log: LogControl) -> Result<(), Age
     let mut signals = Signals::install()?;
     let store = Store::open(&settings.work_dir)?;
     discovery::discover(&mut settings.network).await?;
-    let (reader, queries) = AgentReader::new(QUERIES);
-    let endpoints = Endpoints::new(&settings, reader, log);
+    let (reader, queries) = AgentReader::new(settings.bounds.queued_reads.get());
+    let executors = Gateway::new(GatewaySettings::read(&settings.executors)?);
+    let endpoints = Endpoints::new(&settings, reader, log, executors);
     let node = Node::bind(node_settings(&settings), endpoints.handler()).await?;
     if node.advertised().ip().is_loopback() {
         tracing::warn!(address = %node.advertised(),
@@ -84,10 +82,11 @@ async fn live(
     let work_dir = store.layout().root().to_owned();
     let info = tokio::task::block_in_place(|| identity::agent_info(settings, node.advertised(), &work_dir))?;
     let (events, coming) = mpsc::channel(settings.bounds.queued_events.get());
-    let (actions, wanted) = mpsc::channel(BATCHES);
+    let (actions, wanted) = mpsc::channel(settings.bounds.queued_actions.get());
+    endpoints.executors.connect(events.clone());
     let pid = process.upid().to_string();
     let outbox = process.outbox().clone();
-    let mut agent = Agent::new(info.clone(), pid, work_dir.clone(), since, uuid::Uuid::new_v4());
+    let mut agent = Agent::new(info.clone(), pid.clone(), work_dir.clone(), since, uuid::Uuid::new_v4());
     agent.capabilities = identity::capabilities(settings);
     agent.completed_frameworks = Ring::new(settings.bounds.completed_frameworks);
     let state = State::new(
@@ -111,16 +110,24 @@ async fn live(
         true => checkpoint::Strictness::Strict,
         false => checkpoint::Strictness::Lenient,
     };
-    let Reconciled { recovered, open, leftovers } = tokio::task::block_in_place(|| {
+    let Reconciled { recovered, open, known, leftovers } = tokio::task::block_in_place(|| {
         let past = checkpoint::recover::recover(&store, strictness, &boot)?;
         report(&past);
+        let rebooted = past.rebooted;
         let reconciled = identity::reconcile(settings, &store, past, info, since)?;
+        if !rebooted {
+            let composing = supervisor.containerizer();
+            absent::refuse(&reconciled.open, |kind| composing.has(kind), || store.layout().latest_agent())?;
+        }
+        if let Some(agent_id) = &reconciled.recovered.agent_id {
+            open_runs::point_to_sandboxes(&store, agent_id, &reconciled.open);
+        }
         store.write_boot_id(&boot)?;
         Ok::<_, AgentError>(reconciled)
     })?;
     let agent_id = recovered.agent_id.clone();
     let checkpointed = ResourceSet::from_protos(&recovered.checkpointed_resources).unwrap_or_default();
-    endpoints.connect(supervisor.containerizer());
+    endpoints.connect(supervisor.containerizer(), super::surroundings::host_pids(settings));
     let files = endpoints.files.clone();
     let collector =
         Collector::start_telling(&work_dir, gc_settings(settings), move |path| files.detach_below(path));
@@ -128,13 +135,18 @@ async fn live(
     collect(&collector, leftovers);
 
     let containerizer = supervisor.containerizer().clone();
-    let tasks = Tasks::new(supervisor, events.clone());
+    let grace = settings.executors.shutdown_grace_period.max(settings.docker.docker_stop_timeout);
+    let setup = tokio::task::block_in_place(|| {
+        ExecutorSetup::new(settings, pid.clone(), endpoints.executors.key().cloned(), work_dir.clone())
+    });
+    let tasks = Tasks::new(supervisor, setup, events.clone(), settings.bounds.queued_kills);
     let (exit, exited) = oneshot::channel();
     let performer = Performer {
         disk: Disk::new(store, agent_id.clone(), checkpointed),
         outbox,
         tasks: tasks.clone(),
         files: endpoints.files.clone(),
+        executors: endpoints.executors.clone(),
         collector,
         events: events.clone(),
         runtime: tokio::runtime::Handle::current(),
@@ -149,7 +161,7 @@ async fn live(
         .map_err(|source| AgentError::System { what: "start a thread", source })?;
 
     let cleanup = recovered.intent == Intent::Cleanup;
-    super::recovery::enter(&tasks, &open);
+    super::open_runs::enter(&tasks, &open);
     send(&events, Event::Recovered(Box::new(recovered))).await;
     endpoints.show_sandboxes().await;
     let takeover = Takeover {
@@ -160,6 +172,9 @@ async fn live(
         together: settings.bounds.recovery_parallel.get(),
         patience: settings.bounds.recovery_patience,
         orphans: if settings.docker.docker_kill_orphans { Orphans::Removed } else { Orphans::Left },
+        known,
+        remove_delay: settings.docker.docker_remove_delay,
+        grace,
     };
     let detector = DetectorSettings {
         session_timeout: settings.registration.zk_session_timeout,
@@ -182,7 +197,7 @@ async fn live(
 }
 
 /// Lets stopped containers be removed that are to go at once; later ones are for the next start.
-async fn tidy(containerizer: &docker_containerizer::Containerizer, remove_delay: Duration) {
+async fn tidy(containerizer: &task_supervisor::Composing, remove_delay: Duration) {
     if remove_delay < FAREWELL && containerizer.containers().is_empty() {
         // What takes longer is for the next start too.
         let _ = tokio::time::timeout(FAREWELL, containerizer.settled()).await;
@@ -272,6 +287,17 @@ fn node_settings(settings: &AgentSettings) -> libprocess::Settings {
     }
 }
 
+/// Whether tasks without an image outlive the agent.
+fn plain(settings: &AgentSettings) -> Plain {
+    let has = |containerizer| settings.containerizers.contains(&containerizer);
+    let runs_both = has(Containerizer::Docker) && has(Containerizer::Mesos);
+    if runs_both && super::surroundings::lookout(settings, &settings.work_dir).is_in_container() {
+        Plain::EndsWithAgent
+    } else {
+        Plain::OutlivesAgent
+    }
+}
+
 /// Reads the file of `--credential`. Blocks for as long.
 fn credential(settings: &AgentSettings) -> Result<Option<Credential>, AgentError> {
     let Some(path) = &settings.registration.credential else { return Ok(None) };
@@ -303,9 +329,13 @@ fn core_settings(settings: &AgentSettings, node: &Node, has_credential: bool) ->
         switch_user: if settings.docker.switch_user { SwitchUser::Yes } else { SwitchUser::No },
         ip: *node.advertised().ip(),
         ip6: settings.network.ip6,
-        docker: match settings.containerizers.contains(&Containerizer::Docker) {
-            true => Docker::Enabled,
-            false => Docker::Disabled,
+        plain: plain(settings),
+        plain_limits: PlainLimits {
+            cpus: settings.containment.isolation.limits_cpu(),
+            mem: settings.containment.isolation.limits_mem(),
         },
+        default_container: settings.executors.default_container.clone(),
+        executor_reregistration_timeout: settings.executors.reregistration_timeout,
+        executor_reregistration_retry: settings.executors.reregistration_retry_interval,
     }
 }

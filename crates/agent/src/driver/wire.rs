@@ -44,6 +44,7 @@ pub(super) fn post(outbox: &Outbox, master: &Upid, message: &ToMaster) {
         ToMaster::Reregister(message) => outbox.post(master, message),
         ToMaster::Status(message) => outbox.post(master, message),
         ToMaster::ExitedExecutor(message) => outbox.post(master, message),
+        ToMaster::FrameworkMessage(message) => outbox.post(master, message),
         ToMaster::Unregister(message) => outbox.post(master, message),
     }
 }

@@ -64,6 +64,16 @@ impl Answer {
         Self { status: StatusCode::OK, headers: Vec::new(), content: Content::Whole(Bytes::new()) }
     }
 
+    /// Nothing with 202.
+    pub(super) fn accepted() -> Self {
+        Self { status: StatusCode::ACCEPTED, ..Self::empty() }
+    }
+
+    /// 401 with what to come with.
+    pub(super) fn unauthorized(challenge: HeaderValue, why: impl Into<String>) -> Self {
+        Self::text(StatusCode::UNAUTHORIZED, why).with(header::WWW_AUTHENTICATE, challenge)
+    }
+
     /// A sentence.
     pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Self {
         Self::bytes(status, TEXT, text.into())

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,14 +12,19 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::executors::EventStream;
 
 /// The pieces of a download, in bytes.
 const PIECE: usize = 64 * 1024;
 
 /// How many pieces are read ahead of the client.
 const AHEAD: usize = 2;
+
+/// The largest body of a request that needs no turn, in bytes.
+const SMALL: usize = 64 * 1024;
 
 /// The body of a response.
 #[derive(Debug)]
@@ -28,6 +34,15 @@ pub struct Body(Kind);
 enum Kind {
     Whole(Full<Bytes>),
     Pieces { pieces: mpsc::Receiver<io::Result<Bytes>>, left: u64 },
+    Events(EventStream),
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub(super) struct Collected {
+    pub(super) bytes: Bytes,
+    /// The turn that it took as a large one, for as long as it is kept.
+    pub(super) turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Why the body of a request is not there.
@@ -37,6 +52,8 @@ pub(super) enum BodyRefused {
     TooLarge,
     /// The client took too long over it.
     TooSlow,
+    /// It is large, and too many large ones are being read.
+    Crowded,
     /// The connection broke, or its framing is wrong.
     Broken,
 }
@@ -45,6 +62,11 @@ impl Body {
     /// A body that is whole.
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self(Kind::Whole(Full::new(bytes)))
+    }
+
+    /// The events of an executor, until its stream ends.
+    pub(super) fn events(stream: EventStream) -> Self {
+        Self(Kind::Events(stream))
     }
 
     /// The first `size` bytes of a file, read while the client takes them; a file that was shortened meanwhile breaks the
@@ -105,6 +127,9 @@ impl http_body::Body for Body {
                 Poll::Ready(None) => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             },
+            Kind::Events(stream) => {
+                stream.poll_record(context).map(|next| next.map(|record| record.map(Frame::data)))
+            }
         }
     }
 
@@ -112,6 +137,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Whole(whole) => whole.is_end_stream(),
             Kind::Pieces { left, .. } => *left == 0,
+            Kind::Events(_) => false,
         }
     }
 
@@ -119,26 +145,38 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Whole(whole) => whole.size_hint(),
             Kind::Pieces { left, .. } => http_body::SizeHint::with_exact(*left),
+            Kind::Events(_) => http_body::SizeHint::default(),
         }
     }
 }
 
-/// Reads the body of a request, at most `most` bytes; each piece must come within `stall`.
-pub(super) async fn collect<B>(body: B, most: usize, stall: Duration) -> Result<Bytes, BodyRefused>
+/// Reads the body of a request, at most `most` bytes, all of it within `patience`: who sends a byte now and then is
+/// given up, too. A large one takes a turn of `large`.
+pub(super) async fn collect<B>(
+    body: B,
+    most: usize,
+    patience: Duration,
+    large: &Arc<Semaphore>,
+) -> Result<Collected, BodyRefused>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let until = Instant::now() + patience;
     let mut body = std::pin::pin!(Limited::new(body, most));
     let mut collected = BytesMut::new();
+    let mut turn = None;
     loop {
-        match timeout(stall, body.as_mut().frame()).await {
+        match timeout_at(until, body.as_mut().frame()).await {
             Err(_) => return Err(BodyRefused::TooSlow),
-            Ok(None) => return Ok(collected.freeze()),
+            Ok(None) => return Ok(Collected { bytes: collected.freeze(), turn }),
             Ok(Some(Ok(frame))) => {
-                if let Ok(data) = frame.into_data() {
-                    collected.extend_from_slice(&data);
+                let Ok(data) = frame.into_data() else { continue };
+                if turn.is_none() && collected.len() + data.len() > SMALL {
+                    let taken = timeout_at(until, large.clone().acquire_owned()).await;
+                    turn = Some(taken.ok().and_then(Result::ok).ok_or(BodyRefused::Crowded)?);
                 }
+                collected.extend_from_slice(&data);
             }
             Ok(Some(Err(error))) if error.downcast_ref::<LengthLimitError>().is_some() => {
                 return Err(BodyRefused::TooLarge);
@@ -151,9 +189,6 @@ where
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::sync::Arc;
-
-    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -211,17 +246,56 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
+    fn one_turn() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(1))
+    }
+
+    /// A body that comes in pieces, and what sends them.
+    fn pieces() -> (mpsc::Sender<io::Result<Bytes>>, Body) {
+        let (send, pieces) = mpsc::channel(1);
+        (send, Body(Kind::Pieces { pieces, left: u64::MAX }))
+    }
+
+    async fn refused(body: Body, most: usize, large: &Arc<Semaphore>) -> Option<BodyRefused> {
+        collect(body, most, STALL, large).await.err()
+    }
+
     #[tokio::test]
     async fn bodies_of_requests_have_bounds() {
-        let body = || Full::new(Bytes::from_static(b"0123456789"));
-        assert_eq!(collect(body(), 10, STALL).await.unwrap(), "0123456789");
-        assert_eq!(collect(body(), 9, STALL).await, Err(BodyRefused::TooLarge));
+        let body = || Body::whole(Bytes::from_static(b"0123456789"));
+        let read = collect(body(), 10, STALL, &one_turn()).await.unwrap();
+        assert_eq!((read.bytes, read.turn.is_none()), (Bytes::from_static(b"0123456789"), true));
+        assert_eq!(refused(body(), 9, &one_turn()).await, Some(BodyRefused::TooLarge));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_sends_nothing_is_given_up() {
-        let (_send, pieces) = mpsc::channel(1);
-        let body = Body(Kind::Pieces { pieces, left: 1 });
-        assert_eq!(collect(body, 10, STALL).await, Err(BodyRefused::TooSlow));
+        let (_send, body) = pieces();
+        assert_eq!(refused(body, 10, &one_turn()).await, Some(BodyRefused::TooSlow));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_a_byte_now_and_then_is_given_up() {
+        let (send, body) = pieces();
+        tokio::spawn(async move {
+            while send.send(Ok(Bytes::from_static(b"x"))).await.is_ok() {
+                tokio::time::sleep(STALL / 10).await;
+            }
+        });
+        let since = Instant::now();
+        assert_eq!(refused(body, 1000, &one_turn()).await, Some(BodyRefused::TooSlow));
+        assert_eq!(since.elapsed(), STALL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_take_turns() {
+        let large = one_turn();
+        let body = || Body::whole(vec![b'x'; SMALL + 1].into());
+        let first = collect(body(), 1 << 20, STALL, &large).await.unwrap();
+        assert_eq!(refused(body(), 1 << 20, &large).await, Some(BodyRefused::Crowded));
+        let small = Body::whole(vec![b'x'; SMALL].into());
+        assert!(collect(small, 1 << 20, STALL, &large).await.is_ok());
+        drop(first);
+        assert!(collect(body(), 1 << 20, STALL, &large).await.is_ok());
     }
 }

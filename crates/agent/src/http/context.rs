@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::settings::HttpSettings;
 use super::usages::Usages;
 use super::version::VersionInfo;
+use crate::executors::Gateway;
 use crate::files::Files;
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
@@ -20,6 +22,8 @@ use crate::model::{Agent, AgentReader};
 pub struct Sources {
     /// The model.
     pub agent: AgentReader,
+    /// The way of executors' calls to the core.
+    pub executors: Gateway,
     /// The attached files.
     pub files: Files,
     /// The metrics.
@@ -39,6 +43,8 @@ pub struct Sources {
 pub(super) struct Context {
     pub(super) sources: Sources,
     pub(super) settings: HttpSettings,
+    /// The turn of reading a large call of an executor: in memory it may be many times as large as on the wire.
+    pub(super) large_calls: Semaphore,
 }
 
 impl Context {

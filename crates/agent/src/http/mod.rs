@@ -9,7 +9,7 @@
 //!
 //! [`Http`] is the handler that the driver gives to the libprocess node. Endpoints, their answers and the texts of their
 //! refusals are those of stock 1.11 (`src/slave/http.cpp`, `src/files/files.cpp`, libprocess' `http.cpp`), as recorded
-//! and as tried on it. Nothing here changes the agent but the level of its log.
+//! and as tried on it. Nothing here changes the agent but the level of its log, and what executors say.
 //!
 //! Departures: paths with `..` are refused also where they would stay inside; `?jsonp=` takes names of functions only;
 //! what waits or is sent has bounds ([`HttpSettings`]), and past them a client gets a 503.
@@ -20,6 +20,7 @@
 //! | `service` | the bounds, and which endpoint answers |
 //! | `pages` | the endpoints |
 //! | `operator` | the v1 operator API |
+//! | `executor_api` | the v1 API of executors |
 //! | `views` | the model as JSON and as messages |
 //! | `usages` | what containers use, read once for many |
 //! | `answer`, `body` | what is sent |
@@ -28,6 +29,7 @@ mod accept;
 mod answer;
 mod body;
 mod context;
+mod executor_api;
 mod limiter;
 mod operator;
 mod pages;
@@ -46,5 +48,7 @@ pub use settings::HttpSettings;
 pub use usages::{ReadUsage, Usages};
 pub use version::{MESOS_VERSION, VersionInfo};
 
+#[cfg(test)]
+mod executor_tests;
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,9 @@ use tokio::time::timeout;
 
 use super::accept::accepts_gzip;
 use super::answer::{Answer, Wanted};
-use super::body::{Body, BodyRefused, collect};
+use super::body::{Body, BodyRefused, Collected, collect};
 use super::context::{Context, Sources, blocking};
+use super::executor_api;
 use super::limiter::Limiter;
 use super::operator;
 use super::pages;
@@ -20,6 +21,9 @@ use super::settings::HttpSettings;
 
 /// Answers that are heavier, in bytes, are compressed on a thread for that.
 const HEAVY: usize = 64 * 1024;
+
+/// How many large bodies of requests are in memory at once. Who wants to hold up others with such holds up these.
+const LARGE_BODIES: usize = 4;
 
 /// The HTTP side of the agent. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,6 +35,7 @@ pub struct Http {
 struct Inner {
     context: Context,
     requests: Semaphore,
+    large_bodies: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
     metrics: Limiter,
     statistics: Limiter,
@@ -42,10 +47,11 @@ impl Http {
         let permits = |count: std::num::NonZeroUsize| count.get().min(Semaphore::MAX_PERMITS);
         let inner = Inner {
             requests: Semaphore::new(permits(settings.max_requests)),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             downloads: Arc::new(Semaphore::new(permits(settings.max_downloads))),
             metrics: Limiter::new(settings.metrics_rate),
             statistics: Limiter::new(settings.statistics_rate),
-            context: Context { sources, settings },
+            context: Context { sources, settings, large_calls: Semaphore::new(1) },
         };
         Self { inner: Arc::new(inner) }
     }
@@ -91,6 +97,11 @@ impl Inner {
             // It tells that the agent answers, also when others keep it busy.
             Endpoint::Health => return Ok(Answer::empty()),
             Endpoint::Missing => return Err(Answer::not_found()),
+            // Who asks for pages, or is slow, does not keep executors from telling statuses.
+            Endpoint::ExecutorApi => {
+                let body = self.read(body, context.settings.max_executor_call);
+                return executor_api::answer(context, parts, body).await;
+            }
             Endpoint::MetricsSnapshot => self.metrics.turn(patience).await,
             Endpoint::Statistics => self.statistics.turn(patience).await,
             _ => Ok(()),
@@ -107,15 +118,9 @@ impl Inner {
             Endpoint::Version => Ok(pages::agent::version(context)),
             Endpoint::SystemStats => Ok(pages::agent::system_stats()),
             Endpoint::OperatorApi => {
-                let body = async {
-                    let settings = &context.settings;
-                    collect(body, settings.max_body, settings.stall)
-                        .await
-                        .map_err(|why| refused(why, settings))
-                };
+                let body = async { Ok(self.read(body, context.settings.max_body).await?.bytes) };
                 operator::answer(context, &parts.method, &parts.headers, body).await
             }
-            Endpoint::ExecutorApi => Err(unserved(&parts.method, "it runs no executors that speak it")),
             Endpoint::ResourceProviderApi => Err(unserved(&parts.method, "it has no resource providers")),
             Endpoint::FilesBrowse => pages::files::list(context, query).await,
             Endpoint::FilesRead => pages::files::piece(context, query).await,
@@ -128,8 +133,31 @@ impl Inner {
             Endpoint::LoggingToggle => pages::logging::toggle(context, query),
             Endpoint::Help => Ok(pages::help::help(parts.uri.path(), query)),
             Endpoint::Profiler => Err(Answer::bad_request("This agent has no profiler.\n")),
-            Endpoint::Health | Endpoint::Missing => Err(Answer::not_found()),
+            Endpoint::Health | Endpoint::Missing | Endpoint::ExecutorApi => Err(Answer::not_found()),
         }
+    }
+
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    ///
+    /// The answer to one that does not come, or is too large.
+    async fn read<B>(&self, body: B, most: usize) -> Result<Collected, Answer>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let stall = self.context.settings.stall;
+        collect(body, most, stall, &self.large_bodies).await.map_err(|why| match why {
+            BodyRefused::TooLarge => {
+                Answer::text(StatusCode::PAYLOAD_TOO_LARGE, format!("The body is larger than {most} bytes."))
+            }
+            BodyRefused::TooSlow => {
+                Answer::text(StatusCode::REQUEST_TIMEOUT, "The body did not come in time.")
+            }
+            BodyRefused::Crowded => Answer::too_many(stall),
+            BodyRefused::Broken => Answer::bad_request("The body could not be read."),
+        })
     }
 }
 
@@ -140,17 +168,5 @@ fn unserved(method: &Method, why: &str) -> Answer {
             Answer::text(StatusCode::NOT_IMPLEMENTED, format!("This agent does not serve this API: {why}."))
         }
         _ => Answer::method_not_allowed("POST", method),
-    }
-}
-
-/// The answer to a body that is not there.
-fn refused(why: BodyRefused, settings: &HttpSettings) -> Answer {
-    match why {
-        BodyRefused::TooLarge => Answer::text(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("The body is larger than {} bytes.", settings.max_body),
-        ),
-        BodyRefused::TooSlow => Answer::text(StatusCode::REQUEST_TIMEOUT, "The body did not come in time."),
-        BodyRefused::Broken => Answer::bad_request("The body could not be read."),
     }
 }

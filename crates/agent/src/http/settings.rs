@@ -14,9 +14,11 @@ pub struct HttpSettings {
     pub patience: Duration,
     /// How large the body of a request may be, in bytes.
     pub max_body: usize,
+    /// How large the body of an executor's call may be, in bytes.
+    pub max_executor_call: usize,
     /// How many downloads of files are sent at once; the next one gets a 503.
     pub max_downloads: NonZeroUsize,
-    /// How long a client may send nothing of its body, or take nothing of a download, before it is given up.
+    /// How long a client may take over the body of a request, or take nothing of a download, before it is given up.
     pub stall: Duration,
     /// How many entries of a directory are listed; a larger one is refused.
     pub max_listed_files: usize,
@@ -42,6 +44,7 @@ impl Default for HttpSettings {
             max_requests: count(64),
             patience: Duration::from_secs(10),
             max_body: 4 << 20,
+            max_executor_call: 16 << 20,
             max_downloads: count(64),
             stall: Duration::from_mins(1),
             max_listed_files: 100_000,

@@ -9,8 +9,7 @@ use std::time::Duration;
 use docker_containerizer::Usage;
 use flags::agent::Rate;
 use http::StatusCode;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use libprocess::{HttpHandler, Node};
 use mesos_proto::Message as _;
 use mesos_proto::agent::{Call, Response, call};
 use mesos_proto::v1;
@@ -18,33 +17,40 @@ use mesos_types::ContainerId;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::core::Event;
+use crate::executors::{Gateway, GatewaySettings};
 use crate::files::{Files, RunDirectory};
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
 use crate::model::{Agent, AgentReader, Executor, Framework, Generated, Phase, Query};
 
 /// The HTTP side on a port of its own.
-struct Server {
-    port: u16,
+pub(super) struct Server {
+    pub(super) port: u16,
     sandbox: tempfile::TempDir,
     log: LogControl,
+    /// What executors are told through.
+    pub(super) executors: Gateway,
+    /// What the core hears of executors.
+    pub(super) heard: mpsc::Receiver<Event>,
     _core: Option<mpsc::Receiver<Query>>,
+    _node: Node,
 }
 
 /// What came back.
 #[derive(Debug)]
-struct Reply {
-    status: StatusCode,
-    head: String,
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) head: String,
     body: Vec<u8>,
 }
 
 impl Reply {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
@@ -70,11 +76,23 @@ fn agent(phase: Phase, directory: &Path, container_id: ContainerId) -> Agent {
 impl Server {
     async fn start(settings: HttpSettings, phase: Option<Phase>) -> Self {
         let sandbox = tempfile::tempdir().unwrap();
+        let agent = phase.map(|phase| agent(phase, sandbox.path(), ContainerId::random()));
+        Self::show(settings, GatewaySettings::default(), agent, sandbox).await
+    }
+
+    /// Shows an agent whose model does not change, or one that does not answer.
+    pub(super) async fn show(
+        settings: HttpSettings,
+        executors: GatewaySettings,
+        agent: Option<Agent>,
+        sandbox: tempfile::TempDir,
+    ) -> Self {
         let (reader, mut asked) = AgentReader::new(64);
-        let container_id = ContainerId::random();
-        let core = match phase {
-            Some(phase) => {
-                let agent = agent(phase, sandbox.path(), container_id);
+        let (events, heard) = mpsc::channel(64);
+        let executors = Gateway::new(executors);
+        executors.connect(events);
+        let core = match agent {
+            Some(agent) => {
                 tokio::spawn(async move {
                     while let Some(query) = asked.recv().await {
                         query.run(&agent);
@@ -98,6 +116,7 @@ impl Server {
             BTreeMap::from([("work_dir".to_owned(), "/w".to_owned()), ("long".to_owned(), "x".repeat(2000))]);
         let sources = Sources {
             agent: reader,
+            executors: executors.clone(),
             files,
             metrics: Metrics::default(),
             usages,
@@ -106,21 +125,15 @@ impl Server {
             version: VersionInfo::of_this_build(),
         };
         let http = Http::new(settings, sources);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let http = http.clone();
-                let answer = service_fn(move |request| {
-                    let http = http.clone();
-                    async move { Ok::<_, std::convert::Infallible>(http.answer(request).await) }
-                });
-                let serve =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-                tokio::spawn(serve);
-            }
+        let handler = HttpHandler::new(move |request| {
+            let http = http.clone();
+            async move { http.answer(request).await }
         });
-        Self { port, sandbox, log, _core: core }
+        let settings =
+            libprocess::Settings { ip: std::net::Ipv4Addr::LOCALHOST, ..libprocess::Settings::default() };
+        let node = Node::bind(settings, handler).await.unwrap();
+        let port = node.advertised().port();
+        Self { port, sandbox, log, executors, heard, _core: core, _node: node }
     }
 
     async fn running() -> Self {
@@ -131,7 +144,7 @@ impl Server {
         .await
     }
 
-    async fn ask(&self, request: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    pub(super) async fn ask(&self, request: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let mut head = format!(
             "{request} HTTP/1.1\r\nHost: \r\nConnection: close\r\nContent-Length: {}\r\n",
             body.len()

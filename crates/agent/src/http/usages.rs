@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use docker_containerizer::{ContainerizerError, Usage};
+use docker_containerizer::Usage;
 use mesos_proto::v1;
 use mesos_types::ContainerId;
 use tokio::sync::Semaphore;
@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use super::views::{ContainerEntry, resource_statistics};
 
-/// Reads what a container uses from its control groups: short, blocking, and without the engine.
-pub type ReadUsage = Box<dyn Fn(ContainerId) -> Result<Usage, ContainerizerError> + Send + Sync>;
+/// Reads what a container uses from its control groups: short, blocking, and without the engine. An error is a chain of
+/// causes.
+pub type ReadUsage = Box<dyn Fn(ContainerId) -> Result<Usage, String> + Send + Sync>;
 
 /// What containers use, remembered for a moment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -78,8 +79,7 @@ impl Usages {
                 self.seen().insert(id, (Instant::now(), statistics.clone()));
                 Some(statistics)
             }
-            Err(error) => {
-                let why = docker_containerizer::chain(&error);
+            Err(why) => {
                 tracing::debug!(container_id = %id, why, "no usage for the statistics");
                 None
             }
@@ -159,7 +159,7 @@ mod tests {
         let usages = Usages::new(four(), AGE);
         let ids = [ContainerId::random(), ContainerId::random(), ContainerId::random()];
         usages.connect(Box::new(move |id| match id {
-            id if id == ids[0] => Err(ContainerizerError::Unknown(id)),
+            id if id == ids[0] => Err("unknown".into()),
             id if id == ids[1] => panic!("a bug"),
             _ => Ok(Usage::default()),
         }));

@@ -49,6 +49,19 @@ pub struct Agent {
     pub counters: Counters,
     /// How long the recovery took, in seconds, once it is done.
     pub recovery_time_secs: Option<f64>,
+    /// How far the recovery is.
+    pub recovery: Recovery,
+}
+
+/// How far the recovery of an earlier process' executors is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// What it left is being read; nothing is known of executors, and none may speak yet.
+    Reading,
+    /// Executors have a while to come back; those who speak HTTP may subscribe.
+    Reconnecting,
+    /// It is over.
+    Done,
 }
 
 /// How far the agent is (`Slave::State`).
@@ -115,6 +128,7 @@ impl Agent {
             completed_frameworks: Ring::new(COMPLETED_FRAMEWORKS),
             counters: Counters::default(),
             recovery_time_secs: None,
+            recovery: Recovery::Reading,
         }
     }
 

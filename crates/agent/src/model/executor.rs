@@ -28,6 +28,10 @@ pub struct Executor {
     pub user: Option<String>,
     /// How far it is.
     pub phase: ExecutorPhase,
+    /// Who speaks for it.
+    pub contact: Contact,
+    /// Whether a task was ever given to it (`Executor::everSentTask`).
+    pub was_given_tasks: bool,
     /// What it has, in the order of arrival.
     pub tasks: Vec<LiveTask>,
     /// What it had, the terminal status acknowledged.
@@ -41,6 +45,28 @@ pub enum Generated {
     ForCommandTask,
     /// The framework named it.
     No,
+}
+
+/// Who speaks for an executor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contact {
+    /// This process, which supervises the one task of an executor that it made up.
+    InProcess,
+    /// Its program, which has not registered yet, or not again since the agent's restart.
+    Nobody,
+    /// Its program.
+    Peer(Peer),
+    /// Its program, whose connection broke: it is not told anything, and may come back.
+    Lost,
+}
+
+/// Where an executor's program is reached.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// It listens to libprocess messages here.
+    Libprocess(String),
+    /// It has subscribed over HTTP; holds the number of its stream.
+    Http(u64),
 }
 
 /// How far an executor is.
@@ -57,7 +83,7 @@ pub enum ExecutorPhase {
 }
 
 impl Executor {
-    /// A new executor without tasks.
+    /// A new executor without tasks; nobody speaks for it yet, unless the agent made it up.
     pub fn new(
         id: ExecutorId,
         info: v1::ExecutorInfo,
@@ -74,9 +100,27 @@ impl Executor {
             directory,
             user,
             phase: ExecutorPhase::Registering,
+            contact: match generated {
+                Generated::ForCommandTask => Contact::InProcess,
+                Generated::No => Contact::Nobody,
+            },
+            was_given_tasks: false,
             tasks: Vec::new(),
             completed_tasks: Ring::new(COMPLETED_TASKS),
         }
+    }
+
+    /// Its program, if that can be told something.
+    pub fn peer(&self) -> Option<&Peer> {
+        match &self.contact {
+            Contact::Peer(peer) => Some(peer),
+            Contact::InProcess | Contact::Nobody | Contact::Lost => None,
+        }
+    }
+
+    /// Whether a program of its own stands behind it.
+    pub fn has_program(&self) -> bool {
+        self.contact != Contact::InProcess
     }
 
     /// The task, if it is not completed.

@@ -76,6 +76,13 @@ impl Framework {
         self.executors.values().find_map(|executor| Some((executor, executor.task(id)?)))
     }
 
+    /// Whether this executor, or an earlier run of it, has had the task to its acknowledged end.
+    pub fn has_completed(&self, executor_id: &ExecutorId, id: &TaskId) -> bool {
+        let runs = self.executors.get(executor_id).into_iter().chain(self.completed_executors.iter());
+        runs.filter(|executor| executor.id == *executor_id)
+            .any(|executor| executor.completed_tasks.iter().any(|task| task.task_id.value == id.as_str()))
+    }
+
     /// The task, if no executor has it yet.
     pub fn pending_task(&self, id: &TaskId) -> Option<&PendingTask> {
         self.pending.iter().find(|task| task.id == *id)

@@ -18,9 +18,9 @@ mod reader;
 mod ring;
 mod task;
 
-pub use agent::{Agent, Draining, Master, Phase};
+pub use agent::{Agent, Draining, Master, Phase, Recovery};
 pub use counters::Counters;
-pub use executor::{Executor, ExecutorPhase, Generated};
+pub use executor::{Contact, Executor, ExecutorPhase, Generated, Peer};
 pub use framework::{Framework, FrameworkPhase};
 pub use reader::{AgentGone, AgentReader, Query};
 pub use ring::Ring;

@@ -50,10 +50,15 @@ impl StatusUpdates {
     }
 
     /// Takes an update; one that came before, or follows a terminal one, is dropped. `now` is the time since the start
-    /// of the process.
-    pub fn update(&mut self, update: StatusUpdate, durability: Durability, now: Duration) -> Vec<Step> {
+    /// of the process. Whoever made it may forget it if it [is safe](Taken::is_safe) once the steps are done.
+    pub fn update(
+        &mut self,
+        update: StatusUpdate,
+        durability: Durability,
+        now: Duration,
+    ) -> (Taken, Vec<Step>) {
         let ids = (update.framework_id.value.parse(), update.status.task_id.value.parse());
-        let (Ok(framework_id), Ok(task_id)) = ids else { return Vec::new() };
+        let (Ok(framework_id), Ok(task_id)) = ids else { return (Taken::WithoutId, Vec::new()) };
         let key: (FrameworkId, TaskId) = (framework_id, task_id);
         let state = update.status.state();
         let (taken, wants) = self.streams.update(key.clone(), update, durability, now);
@@ -66,7 +71,13 @@ impl StatusUpdates {
                 tracing::warn!(framework_id = %key.0, task_id = %key.1, ?state, ?taken, "a status is dropped");
             }
         }
-        steps(wants)
+        (taken, steps(wants))
+    }
+
+    /// Whether an update came before, as far back as is remembered.
+    #[must_use]
+    pub fn knows(&self, framework_id: &FrameworkId, task_id: &TaskId, uuid: Uuid) -> bool {
+        self.streams.knows(&(framework_id.clone(), task_id.clone()), uuid)
     }
 
     /// Takes an acknowledgement. One that is not for the update that was sent is ignored.

@@ -92,6 +92,17 @@ pub enum Taken {
     TooManyStreams,
 }
 
+impl Taken {
+    /// Whether it need not be told again: it is kept, or can never be of use.
+    #[must_use]
+    pub fn is_safe(self) -> bool {
+        match self {
+            Self::New | Self::Repeated | Self::AfterTheLast => true,
+            Self::WithoutId | Self::TooManyStreams => false,
+        }
+    }
+}
+
 /// What became of an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
@@ -333,6 +344,12 @@ impl<K: Ord + Clone, P: Clone, U: Streamed> Streams<K, P, U> {
         for key in &keys {
             self.remove(key);
         }
+    }
+
+    /// Whether an update of a stream came before, as far back as is remembered.
+    #[must_use]
+    pub fn knows(&self, key: &K, uuid: Uuid) -> bool {
+        self.streams.get(key).is_some_and(|stream| stream.has(uuid))
     }
 
     /// The update that is sent, or waits to be.

@@ -82,7 +82,7 @@ impl Scene {
     }
 
     fn told(&mut self, number: u128, state: TaskState, now: Duration) -> String {
-        short(&self.updates.update(told(number, state), self.durability.clone(), now))
+        short(&self.updates.update(told(number, state), self.durability.clone(), now).1)
     }
 
     fn heard(&mut self, number: u128, now: Duration) -> String {
@@ -227,7 +227,7 @@ fn a_restart_sends_what_was_not_acknowledged() {
     for (number, state) in
         [(1, TaskState::TaskStarting), (2, TaskState::TaskRunning), (3, TaskState::TaskFinished)]
     {
-        written.extend(scene.updates.update(told(number, state), scene.durability.clone(), SECOND));
+        written.extend(scene.updates.update(told(number, state), scene.durability.clone(), SECOND).1);
     }
     written.extend(scene.updates.acknowledge(&scene.framework, &scene.task, id(1), SECOND));
 
@@ -267,7 +267,7 @@ fn a_restart_sends_what_was_not_acknowledged() {
     assert_eq!(after.next_due(), None, "nothing is sent before there is a master");
     assert_eq!(short(&after.resume(SECOND)), ">2/Finished");
     assert_eq!(
-        short(&after.update(told(1, TaskState::TaskStarting), Durability::Disk(run.clone()), SECOND)),
+        short(&after.update(told(1, TaskState::TaskStarting), Durability::Disk(run.clone()), SECOND).1),
         ""
     );
     assert_eq!(short(&after.acknowledge(&scene.framework, &scene.task, id(1), SECOND)), "", "it came before");
@@ -291,8 +291,11 @@ fn a_restart_knows_what_is_history() {
         acknowledged: HashSet::from([id(1)]),
     };
     assert_eq!(updates.replay(&framework, &task, run(), &found), Replayed::Open);
-    assert_eq!(short(&updates.update(told(1, TaskState::TaskRunning), Durability::Disk(run()), SECOND)), "");
-    let last = updates.update(told(2, TaskState::TaskFailed), Durability::Memory, SECOND);
+    assert_eq!(
+        short(&updates.update(told(1, TaskState::TaskRunning), Durability::Disk(run()), SECOND).1),
+        ""
+    );
+    let (_, last) = updates.update(told(2, TaskState::TaskFailed), Durability::Memory, SECOND);
     assert_eq!(short(&last), "+2 >2/Failed", "a stream stays where it is");
 }
 
@@ -327,12 +330,12 @@ fn streams_in_memory_are_limited() {
         other
     };
     assert_eq!(scene.told(1, TaskState::TaskLost, SECOND), ">1/Lost");
-    assert_eq!(scene.updates.update(other(2), Durability::Memory, SECOND), []);
+    assert_eq!(scene.updates.update(other(2), Durability::Memory, SECOND), (Taken::TooManyStreams, vec![]));
     assert_eq!(scene.updates.counters().dropped, 1);
     assert_eq!(scene.heard(1, SECOND), "closed");
-    assert_eq!(scene.updates.update(other(3), Durability::Memory, SECOND).len(), 1, "there is room again");
+    assert_eq!(scene.updates.update(other(3), Durability::Memory, SECOND).1.len(), 1, "there is room again");
     assert_eq!(
-        scene.updates.update(other(4), Durability::Disk(run()), SECOND).len(),
+        scene.updates.update(other(4), Durability::Disk(run()), SECOND).1.len(),
         2,
         "one on disk needs none"
     );
@@ -345,7 +348,7 @@ fn streams_in_memory_are_limited() {
 fn an_update_without_an_id_is_dropped(#[case] uuid: Option<Vec<u8>>) {
     let mut scene = Scene::new();
     let update = StatusUpdate { uuid, ..told(1, TaskState::TaskRunning) };
-    assert_eq!(scene.updates.update(update, Durability::Disk(run()), SECOND), []);
+    assert_eq!(scene.updates.update(update, Durability::Disk(run()), SECOND), (Taken::WithoutId, vec![]));
     assert_eq!(scene.updates.counters().dropped, 1);
 }
 
@@ -392,7 +395,7 @@ proptest! {
                     if closed {
                         continue;
                     }
-                    let steps = updates.update(told(number, state), Durability::Disk(run()), now);
+                    let (_, steps) = updates.update(told(number, state), Durability::Disk(run()), now);
                     let expected = !ended && seen.insert(number);
                     prop_assert_eq!(!steps.is_empty(), expected);
                     if expected {

@@ -31,7 +31,7 @@ use crate::judge::{Answer, Asked};
 use crate::output::{KEPT, last_words};
 use crate::processes::{Family, Killed, MARK, Root, reclaim};
 use crate::runner::{Shared, Turn};
-use crate::target::Target;
+use crate::target::Container;
 
 /// The pauses between looks at a command that runs.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ impl Commands {
     pub(super) async fn ask(
         &mut self,
         shared: &Shared,
-        target: &Target,
+        target: &Container,
         timeout: Option<Duration>,
         given_up: &CancellationToken,
         turn: &mut Turn<'_>,
@@ -127,7 +127,7 @@ impl Commands {
         let mark = format!("{}{}", self.mark, uuid::Uuid::new_v4());
         let deadline = shared.settings.engine_deadline;
         let request = self.request(&mark);
-        let created = target.engine.exec_create(&target.container, &request, deadline).await;
+        let created = target.engine.exec_create(&target.id, &request, deadline).await;
         let exec = match created {
             Ok(exec) => exec,
             Err(error) => return refused(&error),
@@ -150,7 +150,7 @@ impl Commands {
     }
 
     /// Ends a command that is left.
-    pub(super) async fn clear(&mut self, shared: &Shared, target: &Target) {
+    pub(super) async fn clear(&mut self, shared: &Shared, target: &Container) {
         let mut pause = FIRST_LOOK;
         // A command goes with its container at the latest, so this need not be tried for ever.
         for _ in 0..10 {
@@ -162,17 +162,17 @@ impl Commands {
             sleep(pause).await;
             pause = (pause * 2).min(LAST_LOOK);
         }
-        tracing::warn!(container = target.container, "a command of a check is left in a container");
+        tracing::warn!(container = target.id, "a command of a check is left in a container");
     }
 
     /// Kills what an earlier process has left, where it is in sight.
-    async fn reclaim(&self, shared: &Shared, target: &Target) {
+    async fn reclaim(&self, shared: &Shared, target: &Container) {
         let Some(init) = target.init else { return };
-        let (container, mark) = (target.container.clone(), self.mark.clone());
+        let (container, mark) = (target.id.clone(), self.mark.clone());
         let killed = shared.look_through(move || reclaim(&container, init, &mark)).await;
         if killed.is_some_and(|killed| killed > 0) {
             Counters::add(&shared.counters.killed_commands);
-            tracing::info!(container = target.container, "a command of a check was left and is killed");
+            tracing::info!(container = target.id, "a command of a check was left and is killed");
         }
     }
 
@@ -201,7 +201,7 @@ impl Command {
     async fn run(
         &mut self,
         shared: &Shared,
-        target: &Target,
+        target: &Container,
         timeout: Option<Duration>,
         given_up: &CancellationToken,
         turn: &mut Turn<'_>,
@@ -291,7 +291,7 @@ impl Command {
     }
 
     /// Looks how it is. When its time seems to be up, its processes tell where the engine does not.
-    async fn look(&mut self, shared: &Shared, target: &Target, is_time_up: bool) -> Look {
+    async fn look(&mut self, shared: &Shared, target: &Container, is_time_up: bool) -> Look {
         let deadline = shared.settings.engine_deadline;
         let deadline = if is_time_up { deadline.min(LOOK) } else { deadline };
         match target.engine.exec_inspect(&self.exec, deadline).await {
@@ -303,7 +303,7 @@ impl Command {
                     return Look::Runs(seen);
                 }
                 if self.root.is_none() {
-                    self.root = Root::of(pid, &target.container);
+                    self.root = Root::of(pid, &target.id);
                 }
                 // A process that is in sight tells how old it is. One that has ended is no older, and the engine is
                 // about to notice that; one that never does is not waited for.
@@ -326,7 +326,7 @@ impl Command {
     /// # Errors
     ///
     /// A sentence where the engine does not say.
-    async fn end(&self, shared: &Shared, target: &Target) -> Result<bool, String> {
+    async fn end(&self, shared: &Shared, target: &Container) -> Result<bool, String> {
         let deadline = shared.settings.engine_deadline;
         let mut killed = self.ask_family(shared, target, Family::kill).await;
         let mut asked_within = killed.is_some();
@@ -357,29 +357,29 @@ impl Command {
     }
 
     /// Kills it from within the container.
-    async fn kill_within(&self, shared: &Shared, target: &Target) {
+    async fn kill_within(&self, shared: &Shared, target: &Container) {
         let mut request = ExecRequest::new(["/bin/sh", "-c", KILL_WITHIN, "sh", &self.mark]);
         request.user.clone_from(&self.user);
-        let killed = target.engine.exec(&target.container, &request, shared.settings.engine_deadline).await;
+        let killed = target.engine.exec(&target.id, &request, shared.settings.engine_deadline).await;
         match killed {
             Ok(result) if result.exit_code == 0 => {}
             Ok(result) => {
                 tracing::warn!(
-                    container = target.container,
+                    container = target.id,
                     exit_code = result.exit_code,
                     "a command of a check cannot be killed from within: the image needs /bin/sh, tr and grep, or the agent \
                      the host's processes in sight (--pid=host)"
                 );
             }
             Err(error) => {
-                tracing::warn!(container = target.container, %error, "a command of a check cannot be killed");
+                tracing::warn!(container = target.id, %error, "a command of a check cannot be killed");
             }
         }
     }
 
     /// Its processes; `None` where they are out of sight.
-    fn family(&self, target: &Target) -> Option<Family> {
-        let (container, mark) = (target.container.clone(), self.mark.clone());
+    fn family(&self, target: &Container) -> Option<Family> {
+        let (container, mark) = (target.id.clone(), self.mark.clone());
         Some(Family { container, init: target.init?, mark, root: self.root })
     }
 
@@ -388,7 +388,7 @@ impl Command {
     async fn ask_family<T: Send + 'static>(
         &self,
         shared: &Shared,
-        target: &Target,
+        target: &Container,
         ask: fn(&Family) -> T,
     ) -> Option<T> {
         let family = self.family(target)?;
@@ -396,7 +396,7 @@ impl Command {
     }
 
     /// What a start means that the engine refused: the command cannot be run, or the engine failed.
-    async fn not_started(&self, error: &EngineError, target: &Target, deadline: Duration) -> Asked {
+    async fn not_started(&self, error: &EngineError, target: &Container, deadline: Duration) -> Asked {
         if let Ok(ExecState { running: false, exit_code: Some(code @ (126 | 127)), .. }) =
             target.engine.exec_inspect(&self.exec, deadline).await
             && is_about_the_command(error)
@@ -422,7 +422,7 @@ fn is_about_the_command(error: &EngineError) -> bool {
     docker_engine::exec_failure_exit_code(error) != 125
 }
 
-fn ended(code: i64, words: &str) -> Asked {
+pub(super) fn ended(code: i64, words: &str) -> Asked {
     let meaning = match code {
         126 => " (the command cannot be run)",
         127 => " (the command was not found)",
@@ -434,6 +434,6 @@ fn ended(code: i64, words: &str) -> Asked {
     Asked::Answered(Answer::ExitCode(i32::try_from(code).unwrap_or(i32::MAX)), why)
 }
 
-fn with_words(sentence: String, words: &str) -> String {
+pub(super) fn with_words(sentence: String, words: &str) -> String {
     if words.is_empty() { sentence } else { format!("{sentence}: {words}") }
 }

@@ -2,7 +2,8 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `command` | a command in the container, and its end |
+//! | `command` | a command in a container, and its end |
+//! | `process` | a command beside a process of this machine, and its end |
 //! | `connect` | connections into the container's network |
 //! | `http` | requests, with redirects |
 //! | `redirect` | where a redirect leads; pure |
@@ -12,6 +13,7 @@
 mod command;
 mod connect;
 mod http;
+mod process;
 mod redirect;
 mod resolve;
 mod tls;
@@ -26,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 use crate::counts::Counters;
 use crate::judge::{Answer, Asked};
 use crate::runner::{Kind, Shared, Turn};
-use crate::target::{Target, loopback};
+use crate::target::{Container, Subject, Target, loopback};
 use command::Commands;
 use connect::{ConnectError, connect};
+use process::Beside;
 
 pub(crate) use resolve::{Lookup, Resolver};
 pub(crate) use tls::TlsOfChecks;
@@ -44,7 +47,8 @@ pub(crate) struct Prober {
 
 #[derive(Debug)]
 enum What {
-    Command(Box<Commands>),
+    Exec(Container, Box<Commands>),
+    Process(Box<Beside>),
     Http(mesos_types::HttpProbe, Lookup),
     Tcp(TcpProbe),
 }
@@ -61,7 +65,13 @@ impl Prober {
         is_adopted: bool,
     ) -> Self {
         let what = match probe {
-            ProbeSpec::Command(probe) => What::Command(Box::new(Commands::new(probe, name, is_adopted))),
+            ProbeSpec::Command(probe) => match &target.subject {
+                Subject::Container(container) => {
+                    let commands = Commands::new(probe, name, is_adopted);
+                    What::Exec(container.clone(), Box::new(commands))
+                }
+                Subject::Process(process) => What::Process(Box::new(Beside::new(process.clone(), probe))),
+            },
             ProbeSpec::Http(probe) => What::Http(probe, Lookup::default()),
             ProbeSpec::Tcp(probe) => What::Tcp(probe),
         };
@@ -71,7 +81,7 @@ impl Prober {
     /// What it needs a turn for.
     pub(crate) fn kind(&self) -> Kind {
         match self.what {
-            What::Command(_) => Kind::Command,
+            What::Exec(..) | What::Process(_) => Kind::Command,
             What::Http(..) | What::Tcp(_) => Kind::Connection,
         }
     }
@@ -79,13 +89,13 @@ impl Prober {
     /// The words of stock for it.
     pub(crate) fn name(&self) -> &'static str {
         match self.what {
-            What::Command(_) => "COMMAND",
+            What::Exec(..) | What::Process(_) => "COMMAND",
             What::Http(..) => "HTTP",
             What::Tcp(_) => "TCP",
         }
     }
 
-    /// Whether the container is known to have ended.
+    /// Whether the task is known to have ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.target.has_ended()
     }
@@ -99,7 +109,8 @@ impl Prober {
     pub(crate) async fn ask(&mut self, given_up: &CancellationToken, turn: &mut Turn<'_>) -> Asked {
         let (shared, target, timeout) = (&*self.shared, &self.target, self.timeout);
         match &mut self.what {
-            What::Command(commands) => commands.ask(shared, target, timeout, given_up, turn).await,
+            What::Exec(container, commands) => commands.ask(shared, container, timeout, given_up, turn).await,
+            What::Process(commands) => commands.ask(shared, timeout, given_up, turn).await,
             What::Http(probe, lookup) => {
                 let asking = http::ask(shared, &target.reach, probe, lookup);
                 in_time(shared, asking, timeout, given_up, turn).await
@@ -113,8 +124,10 @@ impl Prober {
 
     /// Clears away what an asking could not. Takes as long as the engine does; may be dropped.
     pub(crate) async fn clear(&mut self) {
-        if let What::Command(commands) = &mut self.what {
-            commands.clear(&self.shared, &self.target).await;
+        match &mut self.what {
+            What::Exec(container, commands) => commands.clear(&self.shared, container).await,
+            What::Process(commands) => commands.clear().await,
+            What::Http(..) | What::Tcp(_) => {}
         }
     }
 }

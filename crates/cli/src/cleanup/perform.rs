@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use docker_containerizer::Containerizer;
+use docker_containerizer::Containerizer as Docker;
 use mesos_types::FrameworkId;
+use task_supervisor::{Adoption, KillRequest, Kind, SuperviseError, Supervisor, TaskKilling, Update};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
 
-use super::plan::{Item, Plan, Thing, plan};
+use super::plan::{Item, Plan, Process, Thing, plan};
 use crate::args::CleanupArgs;
 use crate::failure::{Failure, chain};
-use crate::find;
+use crate::find::{self, KnownRun};
 use crate::listing::{self, Container};
 use crate::out;
 use crate::runs::{self, Claim, OwnedRun, Ownership};
@@ -23,6 +26,18 @@ const AT_ONCE: usize = 8;
 
 /// How many runs are locked at once, each with a descriptor.
 const LOCKED: usize = 256;
+
+/// How long a process that is killed may take to be gone: it may hang in the kernel.
+const END: Duration = Duration::from_secs(60);
+
+/// What ends the tasks of runs.
+#[derive(Debug, Clone)]
+struct Means {
+    /// `None`: no engine answers, and no run needs one.
+    docker: Option<Docker>,
+    /// `None`: no run has a process.
+    processes: Option<Supervisor>,
+}
 
 /// The directories that each run has.
 type Roots = BTreeMap<FrameworkId, Vec<PathBuf>>;
@@ -41,16 +56,15 @@ struct Tally {
 /// Removes what earlier runs left, or says what would be removed.
 pub(crate) async fn cleanup(args: CleanupArgs) -> Result<u8, Failure> {
     let setup = Setup::new(&args.flags.0)?;
-    // Without the engine's list it is not known whose sandbox is in use.
-    let containerizer = setup.containerizer().await?;
-    let containers = list(&setup, &containerizer).await?;
+    let means = Means::find(&setup).await?;
+    let containers = means.list(&setup).await?;
     let mut roots = find::frameworks(&setup.work_dir);
     for id in containers.keys() {
         roots.entry(id.clone()).or_default();
     }
     let tally = match args.dry_run {
         true => show(&setup, roots, containers)?,
-        false => remove_all(&setup, &containerizer, roots).await?,
+        false => remove_all(&setup, &means, roots).await?,
     };
     if tally.in_use > 0 {
         out::note(&format!(
@@ -68,12 +82,77 @@ pub(crate) async fn cleanup(args: CleanupArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn list(setup: &Setup, containerizer: &Containerizer) -> Result<Containers, Failure> {
-    let mut containers = Containers::new();
-    for container in listing::containers(containerizer.engine(), &setup.work_dir).await?.into_values() {
-        containers.entry(container.identity.framework_id.clone()).or_default().push(container);
+impl Means {
+    /// Finds the engine, and what ends processes.
+    ///
+    /// # Errors
+    ///
+    /// No engine answers, and a run may have a container: without the engine's list it is not known whose sandbox is in use.
+    async fn find(setup: &Setup) -> Result<Self, Failure> {
+        let runs = find::runs(&setup.work_dir);
+        // Where no record tells of a run there may be containers without one.
+        let is_docker = |run: &KnownRun| run.kind() == Kind::Docker;
+        let may_be_docker =
+            !runs.broken.is_empty() || runs.known.is_empty() || runs.known.iter().any(is_docker);
+        let is_plain = |run: &KnownRun| run.kind() == Kind::Mesos && !run.is_terminal();
+        let processes = match runs.known.iter().any(is_plain) {
+            true => Some(setup.supervisor(setup.containerizers([Kind::Mesos]).await?)),
+            false => None,
+        };
+        match setup.docker().await {
+            Ok(docker) => Ok(Self { docker: Some(docker), processes }),
+            Err(failure) if may_be_docker => Err(failure),
+            Err(failure) => {
+                tracing::info!(why = failure.message(), "no engine answers, and no run needs one");
+                Ok(Self { docker: None, processes })
+            }
+        }
     }
-    Ok(containers)
+
+    async fn list(&self, setup: &Setup) -> Result<Containers, Failure> {
+        let mut containers = Containers::new();
+        let Some(docker) = &self.docker else { return Ok(containers) };
+        for container in listing::containers(docker.engine(), &setup.work_dir).await?.into_values() {
+            containers.entry(container.identity.framework_id.clone()).or_default().push(container);
+        }
+        Ok(containers)
+    }
+
+    /// Removes a container or ends a process.
+    async fn end(&self, thing: &Thing) -> Result<(), String> {
+        match thing {
+            Thing::Container(container) => match &self.docker {
+                Some(docker) => docker.remove_orphan(&container.engine_id).await,
+                None => Err("no engine answers".into()),
+            },
+            Thing::Process(process) => match &self.processes {
+                Some(supervisor) => end_process(supervisor, process).await,
+                None => Err("it was launched meanwhile; clean up once more".into()),
+            },
+            Thing::Sandbox(_) | Thing::Run(..) => Ok(()),
+        }
+    }
+}
+
+/// Takes a task without an image over and kills it at once: nothing is left of it when its end is told.
+async fn end_process(supervisor: &Supervisor, process: &Process) -> Result<(), String> {
+    let adopted = supervisor.adopt(process.layout.clone(), Adoption::new(TaskKilling::Omitted)).await;
+    let mut handle = match adopted {
+        Ok(handle) => handle,
+        // It ended by itself.
+        Err(SuperviseError::Ended(_)) => return Ok(()),
+        Err(error) => return Err(chain(&error)),
+    };
+    // The queue of a task that was just adopted has room; one that has ended takes no kill.
+    let _ = handle.kills.try_send(KillRequest::new(Some(Duration::ZERO)));
+    let end = async {
+        while let Some(update) = handle.updates.recv().await {
+            if matches!(update, Update::Terminal(..)) {
+                return;
+            }
+        }
+    };
+    timeout(END, end).await.map_err(|_| format!("it has not ended within {}s", END.as_secs()))
 }
 
 /// Says what would be removed. Takes no locks, since that would make files.
@@ -84,9 +163,9 @@ fn show(setup: &Setup, roots: Roots, mut containers: Containers) -> Result<Tally
             tally.in_use += 1;
             continue;
         }
-        let Plan { containers, directories } =
+        let Plan { running, directories } =
             plan(&setup.work_dir, &id, &roots, containers.remove(&id).unwrap_or_default());
-        for item in containers.iter().chain(&directories) {
+        for item in running.iter().chain(&directories) {
             out::line(&format!("would remove {}", item.line()))?;
             tally.removed += 1;
         }
@@ -94,7 +173,7 @@ fn show(setup: &Setup, roots: Roots, mut containers: Containers) -> Result<Tally
     Ok(tally)
 }
 
-async fn remove_all(setup: &Setup, containerizer: &Containerizer, roots: Roots) -> Result<Tally, Failure> {
+async fn remove_all(setup: &Setup, means: &Means, roots: Roots) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     let mut roots = roots.into_iter().peekable();
     while roots.peek().is_some() {
@@ -110,16 +189,15 @@ async fn remove_all(setup: &Setup, containerizer: &Containerizer, roots: Roots) 
             }
         }
         // Listed once more now that nobody adds to these runs: an owner may have died since the first list.
-        let mut containers = list(setup, containerizer).await?;
+        let mut containers = means.list(setup).await?;
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut removals = JoinSet::new();
         for (run, roots) in ours {
             let containers = containers.remove(&run.framework_id).unwrap_or_default();
-            let (places, work_dir, containerizer) =
-                (places.clone(), setup.work_dir.clone(), containerizer.clone());
+            let (places, work_dir, means) = (places.clone(), setup.work_dir.clone(), means.clone());
             removals.spawn(async move {
                 let _place = places.acquire().await;
-                remove_run(work_dir, containerizer, run, roots, containers).await
+                remove_run(work_dir, means, run, roots, containers).await
             });
         }
         while let Some(removal) = removals.join_next().await {
@@ -134,7 +212,7 @@ async fn remove_all(setup: &Setup, containerizer: &Containerizer, roots: Roots) 
 /// Removes a run that is ours.
 async fn remove_run(
     work_dir: PathBuf,
-    containerizer: Containerizer,
+    means: Means,
     run: OwnedRun,
     roots: Vec<PathBuf>,
     containers: Vec<Container>,
@@ -142,10 +220,9 @@ async fn remove_run(
     let mut tally = Tally::default();
     let id = run.framework_id.clone();
     let planned = spawn_blocking(move || plan(&work_dir, &id, &roots, containers)).await;
-    let Plan { containers, directories } = planned.unwrap_or_default();
-    for item in containers {
-        let Thing::Container(container) = &item.thing else { continue };
-        let result = containerizer.remove_orphan(&container.engine_id).await;
+    let Plan { running, directories } = planned.unwrap_or_default();
+    for item in running {
+        let result = means.end(&item.thing).await;
         tally.note(&item, result);
     }
     // What a container may still have mounted stays, and so does what says whose it is.
@@ -154,7 +231,7 @@ async fn remove_run(
     }
     for item in directories {
         let paths = match &item.thing {
-            Thing::Container(_) => continue,
+            Thing::Container(_) | Thing::Process(_) => continue,
             Thing::Sandbox(path) => vec![path.clone()],
             Thing::Run(_, paths) => paths.clone(),
         };

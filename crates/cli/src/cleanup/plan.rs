@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mesos_containerizer::Seen;
 use mesos_types::FrameworkId;
-use task_supervisor::{RecordStore, RunLayout};
+use task_supervisor::{Kind, RecordStore, RunLayout};
 
 use crate::find;
 use crate::listing::Container;
@@ -19,10 +20,20 @@ const ENTRIES: usize = 10_000;
 pub(crate) enum Thing {
     /// A container, with its anonymous volumes.
     Container(Container),
+    /// A task without an image that has not ended, as far as is known.
+    Process(Process),
     /// The sandbox of a task.
     Sandbox(PathBuf),
     /// What else there is of a run: its directories of sandboxes and of records, and last the one with its lock.
     Run(FrameworkId, Vec<PathBuf>),
+}
+
+/// A task without an image.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) layout: RunLayout,
+    /// Its number, where it is seen.
+    pid: Option<u32>,
 }
 
 /// Something that is to go, with what people want to know of it.
@@ -34,11 +45,11 @@ pub(crate) struct Item {
     size: Option<u64>,
 }
 
-/// A run without an owner, in the order in which its things must go: containers, then what they had mounted, then what
-/// a repetition needs to find the rest.
+/// A run without an owner, in the order in which its things must go: containers and processes, then what they had in use,
+/// then what a repetition needs to find the rest.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    pub(crate) containers: Vec<Item>,
+    pub(crate) running: Vec<Item>,
     pub(crate) directories: Vec<Item>,
 }
 
@@ -52,11 +63,26 @@ pub(crate) fn plan(
     let mut plan = Plan::default();
     for container in containers {
         let layout = RunLayout::of(work_dir, &container.identity);
-        plan.containers.push(Item {
+        plan.running.push(Item {
             why: format!("task {}, {}, {}", container.identity.task_id, container.state, why(&layout)),
             since: seconds(container.created),
             size: None,
             thing: Thing::Container(container),
+        });
+    }
+    for run in find::runs_of(work_dir, framework_id) {
+        if run.kind() == Kind::Docker || run.is_terminal() {
+            continue;
+        }
+        let pid = match run.process() {
+            Some(Seen::Runs(process)) => Some(process.pid),
+            Some(Seen::Gone) | None => None,
+        };
+        plan.running.push(Item {
+            why: format!("task {}, {}", run.identity.task_id, why(&run.layout)),
+            since: run.created,
+            size: None,
+            thing: Thing::Process(Process { layout: run.layout, pid }),
         });
     }
     for layout in find::layouts(work_dir, framework_id) {
@@ -88,6 +114,8 @@ impl Item {
                 let id: String = container.engine_id.chars().take(12).collect();
                 format!("container {id} with its anonymous volumes")
             }
+            Thing::Process(Process { pid: Some(pid), .. }) => format!("process {pid}"),
+            Thing::Process(Process { pid: None, .. }) => "processes that may be left".to_owned(),
             Thing::Sandbox(path) => format!("sandbox {}", path.display()),
             Thing::Run(id, _) => format!("run {id}"),
         };
@@ -156,7 +184,7 @@ mod tests {
             created: 1,
         };
         let plan = plan(dir.path(), &id, &roots, vec![container]);
-        let line = plan.containers[0].line();
+        let line = plan.running[0].line();
         assert!(
             line.starts_with(
                 "container 0123456789ab with its anonymous volumes (task web, running, its owner is gone, "

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use sandbox::{LogReader, ReadOutcome, Sandbox, StartAt};
-use task_supervisor::{Phase, RecordStore};
+use task_supervisor::{Phase, RecordStore, RunLayout};
 
 use super::watch::Watch;
 use crate::args::LogsArgs;
@@ -73,7 +73,7 @@ async fn follow(setup: &Setup, run: &KnownRun, streams: &mut [Stream]) -> Result
     let mut told = false;
     loop {
         // The end is looked at before the output: all of that is in the files when the record says so.
-        let ended = has_ended(run);
+        let ended = has_ended(&run.layout);
         drain(streams)?;
         if ended {
             return Ok(());
@@ -90,12 +90,12 @@ async fn follow(setup: &Setup, run: &KnownRun, streams: &mut [Stream]) -> Result
 }
 
 /// Whether the task's terminal status was made, or a cleanup took the record away.
-fn has_ended(run: &KnownRun) -> bool {
-    match RecordStore::new(run.layout.state()).read() {
+pub(super) fn has_ended(layout: &RunLayout) -> bool {
+    match RecordStore::new(layout.state()).read() {
         Ok(record) => record.phase == Phase::Terminal,
         Err(error) => {
             tracing::debug!(error = chain(&error), "the record cannot be read any more");
-            !run.layout.state().exists()
+            !layout.state().exists()
         }
     }
 }

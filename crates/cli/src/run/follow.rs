@@ -8,7 +8,7 @@ use mesos_types::ContainerId;
 use task_supervisor::{KillRequest, Outcome, Supervisor, TaskHandle, Update};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::control::{self, Asked};
 use super::show::Show;
@@ -21,6 +21,9 @@ const TIMED_OUT: u8 = 124;
 /// How many messages of all tasks may wait to be shown.
 const MESSAGES: usize = 256;
 
+/// How long the next piece of the last output may take.
+const LAST_OUTPUT: Duration = Duration::from_secs(10);
+
 /// A task that is followed.
 pub(crate) struct Followed {
     /// The task's id.
@@ -28,6 +31,16 @@ pub(crate) struct Followed {
     pub(crate) container_id: ContainerId,
     pub(crate) handle: TaskHandle,
     pub(crate) output: mpsc::Receiver<LogChunk>,
+    pub(crate) output_end: OutputEnd,
+}
+
+/// How it is known that a task's output is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutputEnd {
+    /// All of it is there before the end of the task is told.
+    WithTheTask,
+    /// Its channel is closed then; the end of the task is told after that.
+    ByItself,
 }
 
 /// What a task tells.
@@ -82,20 +95,20 @@ pub(crate) async fn follow(
     signals: Signals,
     show: Show,
     followed: Vec<Followed>,
-    timeout: Option<Duration>,
+    limit: Option<Duration>,
 ) -> u8 {
     let (messages, mut told) = mpsc::channel(MESSAGES);
     let mut tasks = Vec::with_capacity(followed.len());
     for (at, task) in followed.into_iter().enumerate() {
-        let Followed { name, container_id, handle, output } = task;
+        let Followed { name, container_id, handle, output, output_end } = task;
         tasks.push(Task { name, container_id, kills: handle.kills, exit_code: None, asked: Vec::new() });
-        tokio::spawn(forward(at, handle.updates, output, messages.clone()));
+        tokio::spawn(forward(at, handle.updates, (output, output_end), messages.clone()));
     }
     drop(messages);
     let (printer, printed) = print(show);
     let mut asked = control::serve(&runs);
     let Signals { mut interrupts, mut terminations } = signals;
-    let time_limit = timeout.map(|timeout| Instant::now() + timeout);
+    let time_limit = limit.map(|limit| Instant::now() + limit);
     let mut ending = None;
     loop {
         let signal = tokio::select! {
@@ -156,7 +169,7 @@ pub(crate) async fn follow(
 async fn forward(
     at: usize,
     mut updates: mpsc::Receiver<Update>,
-    mut output: mpsc::Receiver<LogChunk>,
+    (mut output, output_end): (mpsc::Receiver<LogChunk>, OutputEnd),
     messages: mpsc::Sender<(usize, Message)>,
 ) {
     loop {
@@ -164,7 +177,15 @@ async fn forward(
             biased;
             Some(chunk) = output.recv() => Message::Output(chunk),
             update = updates.recv() => match update {
-                Some(update) => Message::Update(update),
+                Some(update) => {
+                    let is_last = matches!(update, Update::Terminal(..)) && output_end == OutputEnd::ByItself;
+                    while is_last && let Ok(Some(chunk)) = timeout(LAST_OUTPUT, output.recv()).await {
+                        if messages.send((at, Message::Output(chunk))).await.is_err() {
+                            return;
+                        }
+                    }
+                    Message::Update(update)
+                }
                 None => return,
             },
         };

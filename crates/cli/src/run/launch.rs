@@ -6,10 +6,10 @@ use docker_containerizer::logs::LogChunk;
 use mesos_proto::v1;
 use mesos_types::FrameworkId;
 use sandbox::Owner;
-use task_supervisor::{KillRequest, Prepared, Supervisor, TaskKilling, TaskOrder};
+use task_supervisor::{KillRequest, Kind, Prepared, Supervisor, TaskKilling, TaskOrder};
 use tokio::sync::mpsc;
 
-use super::follow::{Followed, Signals, follow};
+use super::follow::{Followed, OutputEnd, Signals, follow};
 use super::show::Show;
 use crate::args::RunArgs;
 use crate::check;
@@ -35,6 +35,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let mut setup = Setup::to_launch(&args.flags)?;
     let without_engine = setup::facts_without_engine();
     let framework_id = runs::new_id()?;
+    let kinds: Vec<_> = infos.iter().map(|info| check::kind_of(info.container.as_ref())).collect();
     let mut orders = Vec::with_capacity(infos.len());
     let shown = document::shown(&args.definition.file);
     for info in infos {
@@ -43,9 +44,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8, Failure> {
             .map_err(|failure| failure.within(&shown))?;
         orders.push(order(&framework_id, info, checked.owner)?);
     }
-    let containerizer = setup.containerizer().await?;
+    if kinds.contains(&Kind::Docker) {
+        // One that does not answer is to leave nothing behind.
+        setup.engine().await?;
+    }
     setup.make_work_dir()?;
-    let supervisor = setup.supervisor(containerizer);
+    let supervisor = setup.supervisor(setup.containerizers(kinds).await?);
     let show = Show::new(args.json, orders.len());
     for note in &notes {
         show.note(note);
@@ -72,13 +76,19 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8, Failure> {
 fn launch(supervisor: &Supervisor, show: &Show, ready: Vec<Ready>) -> (Vec<Followed>, Option<Failure>) {
     let mut followed: Vec<Followed> = Vec::with_capacity(ready.len());
     for (task, output) in ready {
-        for notice in &task.task().notices {
+        for notice in task.notices() {
             show.note(&notice.to_string());
         }
-        let name = task.task().task_id.as_str().to_owned();
+        let name = task.task_id().as_str().to_owned();
         let container_id = task.container_id();
         match supervisor.launch(task) {
-            Ok(handle) => followed.push(Followed { name, container_id, handle, output }),
+            Ok(handle) => followed.push(Followed {
+                name,
+                container_id,
+                handle,
+                output,
+                output_end: OutputEnd::WithTheTask,
+            }),
             Err(error) => {
                 for task in &followed {
                     // The queue of a task that was just launched has room.

@@ -81,7 +81,10 @@ impl Show {
             Update::Note(line) => self.note(&format!("{task}: {line}")),
             Update::Warning(warning) => self.note(&format!("{task}: the engine warns: {warning}")),
             Update::Status(status) => self.status(at, task, status, &checked(status)),
-            Update::Running(status, running) => self.status(at, task, status, &place(running)),
+            Update::Running(status, running) => {
+                let place = running.docker().map(place).unwrap_or_default();
+                self.status(at, task, status, &place);
+            }
             Update::Terminal(status, _, termination) => {
                 self.flush(at);
                 self.status(at, task, status, "");

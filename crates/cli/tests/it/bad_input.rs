@@ -116,7 +116,7 @@ fn a_bad_app_is_refused(#[case] definition: impl AsRef<[u8]>, #[case] field: &st
 #[case::image_with_a_space(docker(json!({"image": "a b"})), "container.docker.image")]
 #[case::image_in_upper_case(docker(json!({"image": "A"})), "container.docker.image")]
 #[case::image_with_two_tags(docker(json!({"image": "a:b:c"})), "container.docker.image")]
-#[case::no_docker(with(task(), "/container", json!({"type": "MESOS"})), "container.type")]
+#[case::no_docker(with(task(), "/container", json!({"type": "MESOS", "mesos": {"image": {"type": "APPC"}}})), "container.mesos.image")]
 #[case::negative_cpus(
     with(task(), "/resources", json!([{"name": "cpus", "type": "SCALAR", "scalar": {"value": -1}}])),
     "resources[0].scalar.value")]

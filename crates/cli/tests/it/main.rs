@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod on_an_engine;
+mod plain;
 mod policy;
 mod program;

@@ -61,7 +61,7 @@ impl CredentialSources {
     /// May be dropped at any time; a helper that runs is killed.
     pub async fn resolve(&self, image: &ImageRef, sandbox: &Path) -> Result<Option<Login>, CredentialError> {
         let Some(registry) = Registry::of(image) else { return Ok(None) };
-        let found = crate::blocking::blocking(|| task::find(sandbox, &registry))?;
+        let found = containerizer::blocking(|| task::find(sandbox, &registry))?;
         if let Some((credentials, file)) = found {
             return Ok(Some(Login { credentials, source: CredentialSource::Sandbox(file) }));
         }

@@ -12,7 +12,7 @@ use super::listener::PullListener;
 use super::policy::{Fallback, First, Plan};
 use crate::credentials::{Login, when_not_found, when_refused};
 use crate::launch::Launcher;
-use crate::termination::Failure;
+use containerizer::Failure;
 
 /// How long credentials are taken for good after they were looked for: tokens live for minutes.
 const FRESH: Duration = Duration::from_secs(60);

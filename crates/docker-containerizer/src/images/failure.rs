@@ -8,7 +8,7 @@ use std::time::Duration;
 use docker_engine::{EngineError, ErrorKind};
 
 use super::sentences;
-use crate::termination::Failure;
+use containerizer::Failure;
 
 /// What kind of failure a pull met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

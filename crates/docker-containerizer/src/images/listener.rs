@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::failure::PullError;
 use super::news::{PullNews, Reporter};
-use crate::blocking::blocking;
 use crate::logs::LogFiles;
 use crate::order::Progress;
+use containerizer::blocking;
 
 /// Who hears of the pulls of one launch.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::termination::Kill;
+use containerizer::Kill;
 
 const PENDING: Life = Life::Preparing { fetch: Progress::Pending, pull: Progress::Pending };
 const FETCHED: Life = Life::Preparing { fetch: Progress::Done, pull: Progress::Pending };

@@ -3,46 +3,11 @@
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use sandbox::{
-    LogFile, LogPosition, Owner, ResumeOutcome, RotateOutcome, RotationPolicy, Sandbox, SandboxError,
-};
-use tokio::sync::mpsc;
+use containerizer::{LogChunk, LogSettings, LogTap, Recent, StreamName};
+use sandbox::{LogFile, LogPosition, Owner, ResumeOutcome, RotateOutcome, Sandbox, SandboxError};
 
 use super::cursor::{CursorStore, Cursors};
-use super::matcher::{Marks, StreamName};
-use super::recent::Recent;
-
-/// How the sandbox's log files are kept (`--docker_log_max_size`, `--docker_log_max_files`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogSettings {
-    /// When a file is rotated, and how many are kept.
-    pub rotation: RotationPolicy,
-}
-
-/// Where a copy of the output goes besides the files: a bounded channel; a receiver that is gone is forgotten.
-pub type LogTap = mpsc::Sender<LogChunk>;
-
-/// Where the output of a container goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OutputTarget {
-    /// Into the files `stdout` and `stderr` of the sandbox, and to the tap.
-    #[default]
-    Sandbox,
-    /// As [`OutputTarget::Sandbox`], behind what is in the files: an agent that is not ours has made them.
-    SandboxGoesOn,
-    /// To the tap alone, for a host that has its own place for it. What is told of ours meanwhile goes there too, as long
-    /// as there is room.
-    Tap,
-}
-
-/// A piece of output, in the order in which it reached the files.
-#[derive(Debug, Clone)]
-pub struct LogChunk {
-    /// Its stream.
-    pub stream: StreamName,
-    /// The bytes as the container wrote them.
-    pub bytes: Bytes,
-}
+use super::matcher::Marks;
 
 /// A frame on its way into a file.
 #[derive(Debug)]
@@ -318,6 +283,8 @@ fn remark((name, outcome): (&str, ResumeOutcome)) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
 
     fn piece(stream: StreamName, text: &'static str) -> Piece {

@@ -22,15 +22,16 @@ use tokio::sync::mpsc::error::SendError;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::files::{LogChunk, LogFiles, LogTap, Piece};
+use super::files::{LogFiles, Piece};
 use super::lag::{self, LagWatch};
 use super::matcher::{FrameId, LineEnd, Locator, Matcher, Repeats, Seen, Trust, Verdict};
 use super::notes::Notes;
 use super::patience::{backoff, pause, within_progress};
 use super::plan::{Next, PassEnd, Plan, Span, Why, since};
 use super::reader::{Frame, Reader, attached_frames, log_frames, stream_name};
-use crate::blocking::blocking;
-use crate::termination::LogsEnd;
+use containerizer::LogsEnd;
+use containerizer::blocking;
+use containerizer::{LogChunk, LogTap};
 
 /// How many of the last frames a pass asks for that expects to be near the end: more than the engine and the socket hold
 /// between the log and us.

@@ -10,20 +10,11 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use containerizer::StreamName;
 use serde::{Deserialize, Serialize};
 
 /// How many pieces of a long line are remembered: more than the engine reads of a new file before it sends it again.
 const PIECES: usize = 4096;
-
-/// One of the two streams of a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StreamName {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
 
 /// A frame's identity in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,11 +19,10 @@ mod notes;
 mod patience;
 mod plan;
 mod reader;
-mod recent;
 
+pub use containerizer::{LogChunk, LogSettings, LogTap, OutputTarget, StreamName};
 pub use cursor::{CursorStore, Cursors};
-pub use files::{LogChunk, LogSettings, LogTap, OutputTarget};
-pub use matcher::{Mark, Marks, StreamName};
+pub use matcher::{Mark, Marks};
 
 pub(crate) use files::LogFiles;
 pub(crate) use follower::{Drained, Follower, Source};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::follower::{Follower, PassError};
-use super::matcher::StreamName;
+use containerizer::StreamName;
 
 /// How much is read before it is written, in bytes.
 const BATCH_BYTES: usize = 256 * 1024;

@@ -37,6 +37,7 @@ pub use volumes::MountPoint;
 
 use parameters::FileParameter;
 
+pub use containerizer::cgroups::CpuQuota;
 pub(crate) use logging::{file_size, log_size, output_of};
 pub(crate) use resources::{amounts, update};
 
@@ -58,15 +59,6 @@ pub struct RequestSettings {
     pub proxies: ProxyVariables,
     /// What a task may ask of its host (`--docker_policy`).
     pub policy: Arc<Policy>,
-}
-
-/// Whether a CPU request limits the CPU time of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CpuQuota {
-    /// Only a limit does.
-    FromLimit,
-    /// The request does where no limit is set (`--cgroups_enable_cfs`).
-    FromRequest,
 }
 
 /// What a request must know of the engine.

@@ -1,25 +1,11 @@
 //! CPU and memory of the container, as `Docker::RunOptions::create` computes them.
 
+use containerizer::cgroups::amounts;
 use docker_engine::HostConfig;
 use docker_engine::create_body::Resources;
 use mesos_types::{Limit, Megabytes, Millicpus, TaskLimits, TaskResources};
 
 use super::{CpuQuota, RequestInput};
-
-/// CPU shares of one CPU.
-const SHARES_PER_CPU: u64 = 1024;
-
-/// The fewest CPU shares that the kernel takes.
-const LEAST_SHARES: u64 = 2;
-
-/// The period of the CPU quota, in microseconds.
-pub(crate) const CFS_PERIOD: u64 = 100_000;
-
-/// The smallest CPU quota that the kernel takes, in microseconds.
-const LEAST_QUOTA: u64 = 1_000;
-
-/// The least memory that a container gets.
-const LEAST_MEMORY: Megabytes = Megabytes(32);
 
 /// More memory than any host has, in bytes: a limit that was set is taken back with it, since engines refuse -1 in an
 /// update ("Minimum memory limit allowed is 6MB").
@@ -65,7 +51,7 @@ pub(crate) fn amounts(
                     Limit::Finite(limit) => request < limit,
                 };
                 if burstable {
-                    amounts.oom_score_adj = Some(oom_score_adj(request, host_memory));
+                    amounts.oom_score_adj = Some(amounts::oom_score_adj(request, host_memory));
                 }
             }
         }
@@ -111,24 +97,15 @@ pub(super) fn apply(host: &mut HostConfig, input: &RequestInput<'_>) {
 }
 
 fn shares(cpus: Millicpus) -> i64 {
-    signed((cpus.0.saturating_mul(SHARES_PER_CPU) / 1000).max(LEAST_SHARES))
+    signed(amounts::cpu_shares(cpus))
 }
 
 fn microseconds(cpus: Millicpus) -> i64 {
-    signed((cpus.0.saturating_mul(CFS_PERIOD) / 1000).max(LEAST_QUOTA))
+    signed(amounts::cpu_quota(cpus))
 }
 
 fn memory(amount: Megabytes) -> i64 {
-    signed(amount.max(LEAST_MEMORY).bytes())
-}
-
-/// 1000 less the share of the host's memory that is requested, in thousandths: who requests little goes first.
-fn oom_score_adj(request: Megabytes, host_memory: u64) -> i64 {
-    if host_memory == 0 {
-        return 1000;
-    }
-    let thousandths = u128::from(request.bytes()) * 1000 / u128::from(host_memory);
-    1000 - i64::try_from(thousandths.min(1000)).unwrap_or(1000)
+    signed(amounts::memory(amount))
 }
 
 fn signed(value: u64) -> i64 {

@@ -6,7 +6,7 @@ use mesos_proto::v1;
 use mesos_types::{ContainerId, Strictness, TaskSpec};
 
 use super::*;
-use crate::labels::{Checkpoint, Identity};
+use containerizer::{Checkpoint, Identity};
 
 fn settings() -> RequestSettings {
     RequestSettings {

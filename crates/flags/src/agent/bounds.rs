@@ -13,6 +13,12 @@ use crate::values::quote;
 pub struct BoundSettings {
     /// `--max_queued_events`.
     pub queued_events: NonZeroUsize,
+    /// `--max_queued_reads`.
+    pub queued_reads: NonZeroUsize,
+    /// `--max_queued_actions`.
+    pub queued_actions: NonZeroUsize,
+    /// `--max_queued_kills`, of one task.
+    pub queued_kills: NonZeroUsize,
     /// `--max_completed_frameworks`.
     pub completed_frameworks: usize,
     /// `--max_waiting_status_updates`, of one task; at least 2.
@@ -35,6 +41,9 @@ impl BoundSettings {
     pub(super) fn from_texts(texts: &Texts) -> Result<Self, FlagError> {
         Ok(Self {
             queued_events: texts.required("max_queued_events", count)?,
+            queued_reads: texts.required("max_queued_reads", count)?,
+            queued_actions: texts.required("max_queued_actions", count)?,
+            queued_kills: texts.required("max_queued_kills", count)?,
             completed_frameworks: texts.required("max_completed_frameworks", super::settings::completed)?,
             waiting_status_updates: texts.required("max_waiting_status_updates", waiting)?,
             status_updates_in_memory: texts.required("max_status_updates_in_memory", count)?,

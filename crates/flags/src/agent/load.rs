@@ -266,6 +266,9 @@ fn about(settings: &AgentSettings) -> Vec<Notice> {
     if let Some(path) = &settings.registration.credential {
         notices.extend(permissions::lying_open("credential", path));
     }
+    if let Some(path) = &settings.executors.jwt_secret_key {
+        notices.extend(permissions::lying_open("jwt_secret_key", path));
+    }
     if let Some(crate::DockerConfig::File(path)) = &settings.docker.credentials.config {
         notices.extend(permissions::lying_open("docker_config", path));
     }

@@ -11,8 +11,10 @@
 mod bounds;
 mod class;
 mod config_dir;
+mod containment;
 mod environment;
 mod error;
+mod executors;
 mod http;
 mod layers;
 mod load;
@@ -21,6 +23,7 @@ mod permissions;
 mod settings;
 mod shown;
 mod table;
+mod table_containment;
 mod table_honoured;
 mod table_no_effect;
 mod table_refused;
@@ -30,13 +33,15 @@ mod wire;
 
 pub use bounds::BoundSettings;
 pub use class::{AgentFlag, FlagClass};
+pub use containment::ContainmentFlags;
 pub use error::{AgentFlagsError, Origin};
+pub use executors::{ExecutorAuthentication, ExecutorSettings};
 pub use http::{HttpSettings, Rate};
 pub use load::{Invocation, LoadedAgentSettings};
 pub use master::MasterFlag;
 pub use settings::{
-    AgentSettings, Containerizer, ExecutorSettings, GcSettings, LogLevel, LogSettings, NetworkSettings,
-    ReconfigurationPolicy, Recover, RecoverySettings, RegistrationSettings,
+    AgentSettings, Containerizer, GcSettings, LogLevel, LogSettings, NetworkSettings, ReconfigurationPolicy,
+    Recover, RecoverySettings, RegistrationSettings,
 };
 pub(crate) use table::is_stock;
 pub use table::{agent_flags, recorded_stock_flags};

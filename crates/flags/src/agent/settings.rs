@@ -9,7 +9,9 @@ use mesos_proto::json::from_json_str;
 use mesos_proto::v1;
 
 use super::bounds::BoundSettings;
+use super::containment::ContainmentFlags;
 use super::environment::LibprocessVariables;
+use super::executors::ExecutorSettings;
 use super::http::{HttpSettings, Rate};
 use super::master::MasterFlag;
 use super::shown::ShownFlags;
@@ -47,6 +49,8 @@ pub struct AgentSettings {
     pub gc: GcSettings,
     /// `--containerizers`, in order, each once, at least one.
     pub containerizers: Vec<Containerizer>,
+    /// How tasks without an image are isolated.
+    pub containment: ContainmentFlags,
     /// The log.
     pub log: LogSettings,
     /// The endpoints.
@@ -138,17 +142,6 @@ pub enum ReconfigurationPolicy {
     Additive,
 }
 
-/// Executors.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ExecutorSettings {
-    /// `--executor_registration_timeout`.
-    pub registration_timeout: Duration,
-    /// `--executor_shutdown_grace_period`.
-    pub shutdown_grace_period: Duration,
-    /// `--max_completed_executors_per_framework`.
-    pub max_completed_per_framework: usize,
-}
-
 /// When sandboxes are removed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GcSettings {
@@ -209,6 +202,7 @@ impl AgentSettings {
         };
         let work_dir = absolute("work_dir", work_dir)?;
         let default_role = texts.required("default_role", role)?;
+        let containerizers = texts.required("containerizers", containerizers)?;
         Ok(Self {
             master,
             network: NetworkSettings::from_texts(texts, variables)?,
@@ -229,7 +223,8 @@ impl AgentSettings {
                 disk_headroom: texts.required("gc_disk_headroom", headroom)?,
                 disk_watch_interval: texts.required("disk_watch_interval", crate::docker::deadline)?,
             },
-            containerizers: texts.required("containerizers", containerizers)?,
+            containment: ContainmentFlags::from_texts(texts, &containerizers)?,
+            containerizers,
             log: LogSettings {
                 level: texts.required("logging_level", log_level)?,
                 quiet: texts.required("quiet", parse_bool)?,
@@ -287,21 +282,10 @@ impl RegistrationSettings {
             zk_session_timeout: texts.required("zk_session_timeout", crate::docker::deadline)?,
             zk_retry_interval: texts.required("zk_retry_interval", crate::docker::deadline)?,
             zk_reminder_interval: texts.required("zk_reminder_interval", crate::docker::deadline)?,
-            credential: texts.filled("credential").map(credential).transpose()?,
+            credential: texts.filled("credential").map(|text| secret_file("credential", text)).transpose()?,
             authentication_backoff_factor: texts.required("authentication_backoff_factor", parse_duration)?,
             authentication_timeout_min: min,
             authentication_timeout_max: max,
-        })
-    }
-}
-
-impl ExecutorSettings {
-    fn from_texts(texts: &Texts) -> Result<Self, FlagError> {
-        Ok(Self {
-            registration_timeout: texts.required("executor_registration_timeout", parse_duration)?,
-            shutdown_grace_period: texts.required("executor_shutdown_grace_period", parse_duration)?,
-            max_completed_per_framework: texts
-                .required("max_completed_executors_per_framework", completed)?,
         })
     }
 }
@@ -312,13 +296,12 @@ fn absolute(name: &'static str, text: &str) -> Result<PathBuf, FlagError> {
 }
 
 /// The file of a secret. What is not a path is not repeated: it may be the secret itself.
-fn credential(text: &str) -> Result<PathBuf, FlagError> {
-    const NAME: &str = "credential";
+pub(super) fn secret_file(name: &'static str, text: &str) -> Result<PathBuf, FlagError> {
     let given = Path::new(text.strip_prefix("file://").unwrap_or(text));
     if !given.is_absolute() && !given.is_file() {
-        return Err(FlagError::invalid(NAME, "the value is not the path of a file"));
+        return Err(FlagError::invalid(name, "the value is not the path of a file"));
     }
-    let path = absolute(NAME, &given.to_string_lossy())?;
+    let path = absolute(name, &given.to_string_lossy())?;
     let path = path.as_path();
     let is_file = std::fs::metadata(path).map(|metadata| metadata.is_file());
     let opened = match is_file {
@@ -326,11 +309,7 @@ fn credential(text: &str) -> Result<PathBuf, FlagError> {
         Ok(false) => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")),
         Err(error) => Err(error),
     };
-    opened.map(|()| path.to_owned()).map_err(|source| FlagError::Read {
-        name: NAME,
-        path: path.to_owned(),
-        source,
-    })
+    opened.map(|()| path.to_owned()).map_err(|source| FlagError::Read { name, path: path.to_owned(), source })
 }
 
 fn ip(text: &str) -> Result<Ipv4Addr, String> {

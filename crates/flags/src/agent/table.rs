@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::class::{AgentFlag, FlagClass};
+use super::table_containment::CONTAINMENT;
 use super::table_honoured::{HONOURED, OURS};
 use super::table_no_effect::{BUILD_OPTIONS, NO_EFFECT};
 use super::table_refused::REFUSED;
@@ -23,7 +24,7 @@ static TABLE: LazyLock<Vec<AgentFlag>> = LazyLock::new(|| {
         .iter()
         .copied()
         .chain(docker)
-        .chain([OURS, NO_EFFECT, BUILD_OPTIONS, REFUSED].into_iter().flatten().copied())
+        .chain([CONTAINMENT, OURS, NO_EFFECT, BUILD_OPTIONS, REFUSED].into_iter().flatten().copied())
         .collect()
 });
 

@@ -12,10 +12,8 @@ const MODULE: &str = "this agent cannot load C++ modules; remove the flag";
 pub(super) const REFUSED: &[AgentFlag] = &[
     AgentFlag::new("authenticate_http_readonly", Bool, Some("false"), "Authenticates requests to endpoints that read.").refused(AUTHENTICATION),
     AgentFlag::new("authenticate_http_readwrite", Bool, Some("false"), "Authenticates requests to endpoints that change something.").refused(AUTHENTICATION),
-    AgentFlag::new("authenticate_http_executors", Bool, Some("false"), "Authenticates requests of executors.").refused(AUTHENTICATION),
     AgentFlag::new("http_credentials", File, None, "The principals that requests may come from.").secret().refused(AUTHENTICATION),
     AgentFlag::new("http_authenticators", Text, None, "How requests are authenticated.").refused(AUTHENTICATION),
-    AgentFlag::new("jwt_secret_key", File, None, "The key of the tokens that executors authenticate with.").secret().alias(&["executor_secret_key"]).refused(AUTHENTICATION),
     AgentFlag::new("acls", Json, None, "Who may do what.").refused(AUTHORIZATION),
     AgentFlag::new("authorizer", Text, Some("local"), "What decides who may do what.").refused(AUTHORIZATION),
     AgentFlag::new("firewall_rules", Json, None, "Endpoints that are not served.").refused("this agent cannot take single endpoints out of service yet, and without the flag they would be open; remove it and guard the agent's port with a firewall"),

@@ -17,6 +17,7 @@ mod memory;
 mod requests;
 mod stream;
 
+pub(crate) use self::connection::Connection;
 pub(crate) use self::connections::Connections;
 pub(crate) use self::listener::accept;
 pub(crate) use self::memory::{Memory, Share};

@@ -13,7 +13,7 @@ use super::body::{self, BodyError, Content};
 use super::connection::{Connection, InWork, Phase};
 use crate::classify::{Classified, Malformed, MessageHead, Sender, classify};
 use crate::event::{Event, Incoming};
-use crate::http::{BoxError, HttpBody, HttpRequest, HttpResponse, PeerAddress, plain};
+use crate::http::{BoxError, HangUp, HttpBody, HttpRequest, HttpResponse, PeerAddress, plain};
 use crate::node::Shared;
 use crate::upid::{ResolveError, Upid};
 
@@ -52,6 +52,7 @@ pub(super) async fn answer(
         Ok(Classified::Http) => {
             let in_work = connection.begin(Phase::Http);
             request.extensions_mut().insert(PeerAddress(connection.peer));
+            request.extensions_mut().insert(HangUp(connection.clone()));
             let response = shared.handler.answer(request).await;
             Ok(response.map(|body| Answering { body, _in_work: in_work }.boxed_unsync()))
         }

@@ -8,8 +8,8 @@ use futures_util::stream;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::{Response, StatusCode};
-use libprocess::{BoxError, HttpBody, HttpHandler, HttpRequest, Limits, PeerAddress};
-use tokio::sync::mpsc;
+use libprocess::{BoxError, HangUp, HttpBody, HttpHandler, HttpRequest, Limits, PeerAddress};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::client::{Client, message, next_message, node, node_with};
 
@@ -77,6 +77,31 @@ async fn an_answer_may_stream_and_is_dropped_when_the_client_goes() {
     // It is told without anything being written.
     drop(client);
     tokio::time::timeout(crate::client::PATIENCE, sender.closed()).await.expect("the stream is dropped");
+}
+
+#[tokio::test]
+async fn who_streams_may_hang_up_on_a_client_that_does_not_read() {
+    let (told, mut tells) = mpsc::channel(1);
+    let (kept, lost) = oneshot::channel::<()>();
+    let kept = std::sync::Mutex::new(Some(kept));
+    let handler = HttpHandler::new(move |request: HttpRequest| {
+        let hang_up = request.extensions().get::<HangUp>().expect("a way to hang up").clone();
+        let kept = kept.lock().expect("no panic").take().expect("one request");
+        let told = told.clone();
+        async move {
+            let endless = stream::unfold(kept, async |kept| {
+                Some((Ok::<_, BoxError>(Frame::data(Bytes::from(vec![b'x'; 1 << 20]))), kept))
+            });
+            told.send(hang_up).await.expect("a test that waits");
+            Response::new(StreamBody::new(endless))
+        }
+    });
+    let node = node_with(Limits::default(), handler).await;
+    let mut client = Client::connect(&node).await;
+    client.write("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    tells.recv().await.unwrap().hang_up();
+    let dropped = tokio::time::timeout(crate::client::PATIENCE, lost).await.expect("the body is dropped");
+    assert!(dropped.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,15 +9,34 @@ use mesos_proto::v1::container_info::{DockerInfo, Type};
 use crate::app::{App, Tty};
 use crate::build::assign::AssignedPort;
 use crate::build::task::labels;
+use crate::container::{Container, Docker};
 use crate::networks::Network;
 use crate::volumes::{Volume, VolumeMode, VolumeSource};
 
-/// The container of a task.
-pub(crate) fn container(app: &App, task_id: &str, ports: &[AssignedPort<'_>]) -> v1::ContainerInfo {
+/// The container of a task; none where the app has none.
+pub(crate) fn container(app: &App, task_id: &str, ports: &[AssignedPort<'_>]) -> Option<v1::ContainerInfo> {
+    match &app.container {
+        Container::Docker(docker) => Some(docker_container(app, docker, task_id, ports)),
+        Container::Mesos => Some(v1::ContainerInfo {
+            r#type: Type::Mesos.into(),
+            // Marathon adds the empty message too, as some versions of Mesos want it there.
+            mesos: Some(v1::container_info::MesosInfo::default()),
+            ..Default::default()
+        }),
+        Container::Absent => None,
+    }
+}
+
+fn docker_container(
+    app: &App,
+    docker: &Docker,
+    task_id: &str,
+    ports: &[AssignedPort<'_>],
+) -> v1::ContainerInfo {
     v1::ContainerInfo {
         r#type: Type::Docker.into(),
         volumes: app.volumes.iter().map(volume).collect(),
-        docker: Some(docker(app, task_id, ports)),
+        docker: Some(docker_info(app, docker, task_id, ports)),
         network_infos: network_infos(&app.network),
         tty_info: match app.tty {
             Tty::Attached => Some(v1::TtyInfo::default()),
@@ -27,23 +46,23 @@ pub(crate) fn container(app: &App, task_id: &str, ports: &[AssignedPort<'_>]) ->
     }
 }
 
-fn docker(app: &App, task_id: &str, ports: &[AssignedPort<'_>]) -> DockerInfo {
+fn docker_info(app: &App, docker: &Docker, task_id: &str, ports: &[AssignedPort<'_>]) -> DockerInfo {
     let network = match app.network {
         Network::Host => WireNetwork::Host,
         Network::Bridge => WireNetwork::Bridge,
         Network::None => WireNetwork::None,
         Network::User { .. } => WireNetwork::User,
     };
-    let own = app.docker.parameters.iter().map(|one| parameter(&one.key, &one.value));
+    let own = docker.parameters.iter().map(|one| parameter(&one.key, &one.value));
     // Marathon labels its containers, so that people can find the container of a task.
     let label = parameter("label", &format!("MESOS_TASK_ID={task_id}"));
     DockerInfo {
-        image: app.docker.image.clone(),
+        image: docker.image.clone(),
         network: Some(network.into()),
         port_mappings: ports.iter().flat_map(port_mappings).collect(),
-        privileged: Some(app.docker.privileged),
+        privileged: Some(docker.privileged),
         parameters: own.chain([label]).collect(),
-        force_pull_image: Some(app.docker.force_pull),
+        force_pull_image: Some(docker.force_pull),
         ..Default::default()
     }
 }

@@ -22,7 +22,6 @@ pub(crate) fn environment(
 ) -> BTreeMap<String, String> {
     let mut env = BTreeMap::from([
         ("HOST".to_owned(), context.host.clone()),
-        ("MARATHON_APP_DOCKER_IMAGE".to_owned(), app.docker.image.clone()),
         ("MARATHON_APP_ID".to_owned(), app.id.to_string()),
         ("MARATHON_APP_RESOURCE_CPUS".to_owned(), java_double(app.resources.cpus)),
         ("MARATHON_APP_RESOURCE_DISK".to_owned(), java_double(app.resources.disk)),
@@ -31,6 +30,9 @@ pub(crate) fn environment(
         ("MARATHON_APP_VERSION".to_owned(), context.version.clone()),
         ("MESOS_TASK_ID".to_owned(), task_id.to_owned()),
     ]);
+    if let Some(docker) = app.container.docker() {
+        env.insert("MARATHON_APP_DOCKER_IMAGE".to_owned(), docker.image.clone());
+    }
     label_variables(&app.labels, &mut env);
     port_variables(ports, &mut env);
     env.extend(app.env.clone());

@@ -54,7 +54,7 @@ fn build_task(
         agent_id: v1::AgentId { value: context.agent_id.clone() },
         resources: resources(app, &ports),
         command: Some(command(app, env)),
-        container: Some(container::container(app, &task_id, &ports)),
+        container: container::container(app, &task_id, &ports),
         health_check: app.health_check.as_ref().map(|check| probes::health_check(check, &ports)),
         check: app.check.as_ref().map(|check| probes::check(check, &ports)),
         kill_policy: app.kill_grace.map(kill_policy),
@@ -118,7 +118,11 @@ fn command(app: &App, env: BTreeMap<String, String>) -> v1::CommandInfo {
         .collect();
     let (shell, value, arguments) = match &app.command {
         Command::Shell(line) => (true, Some(line.clone()), Vec::new()),
-        Command::Arguments(arguments) => (false, None, arguments.clone()),
+        // With an image they are for its entrypoint; without, the first is the program and their own first, too.
+        Command::Arguments(arguments) => {
+            let program = arguments.first().filter(|_| app.container.docker().is_none());
+            (false, program.cloned(), arguments.clone())
+        }
         Command::ImageDefault => (false, None, Vec::new()),
     };
     v1::CommandInfo {

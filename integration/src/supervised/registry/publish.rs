@@ -89,7 +89,7 @@ impl Registry {
 
     /// Stores what an image consists of, and returns its manifest.
     async fn manifest(&self, name: &str, layers: &[Layer]) -> Result<String> {
-        let busybox = Layer(images::layer()?.into());
+        let busybox = Layer(images::busybox_layer()?.into());
         let layers: Vec<&Layer> = std::iter::once(&busybox).chain(layers).collect();
         let mut listed = Vec::new();
         for layer in &layers {

@@ -1,8 +1,14 @@
 //! A registered agent of the tests, and the messages that it gets.
 
+mod executor_ends;
+mod executor_returns;
+mod executors;
+mod impostors;
 mod properties;
+mod reconnect;
 mod recovery;
 mod registration;
+mod support;
 mod tasks;
 
 use std::time::Duration;
@@ -28,11 +34,10 @@ struct Bench {
 }
 
 impl Bench {
-    /// An agent that has looked at an empty past.
-    fn recovered() -> Self {
+    /// An agent that has not looked at its past.
+    fn new() -> Self {
         let info = v1::AgentInfo { hostname: "h".into(), port: Some(5051), ..Default::default() };
-        let agent =
-            Agent::new(info.clone(), "slave(1)@127.0.0.1:5051".into(), "/w".into(), 0.0, uuid::Uuid::nil());
+        let agent = Agent::new(info, "slave(1)@127.0.0.1:5051".into(), "/w".into(), 0.0, uuid::Uuid::nil());
         let settings = CoreSettings {
             registration_backoff: Duration::from_secs(1),
             authentication: Authentication::No,
@@ -43,10 +48,20 @@ impl Bench {
             switch_user: SwitchUser::No,
             ip: [127, 0, 0, 1].into(),
             ip6: None,
-            docker: Docker::Enabled,
+            plain: Plain::OutlivesAgent,
+            plain_limits: PlainLimits::default(),
+            default_container: None,
+            executor_reregistration_timeout: Duration::from_secs(2),
+            executor_reregistration_retry: None,
         };
         let state = State::new(agent, settings, StatusUpdates::new(StreamSettings::default()), 7);
-        let mut bench = Self { state, elapsed: Duration::ZERO };
+        Self { state, elapsed: Duration::ZERO }
+    }
+
+    /// The same, with an empty past.
+    fn recovered() -> Self {
+        let mut bench = Self::new();
+        let info = bench.state.agent().info.clone();
         let recovered = Recovered { info, ..Recovered::default() };
         assert_eq!(bench.step(Event::Recovered(Box::new(recovered))), []);
         bench

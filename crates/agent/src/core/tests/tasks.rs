@@ -74,24 +74,6 @@ fn a_kill_in_each_phase() {
     assert_eq!(bench.step(kill("G", "u")), []);
 }
 
-#[rstest::rstest]
-#[case::no_container(|task: &mut v1::TaskInfo| task.container = None, "container.docker.image")]
-#[case::an_executor(|task: &mut v1::TaskInfo| {
-    task.command = None;
-    task.executor = Some(v1::ExecutorInfo { executor_id: v1::ExecutorId { value: "E".into() }, ..Default::default() });
-}, "executor")]
-fn what_cannot_run_is_refused_by_name(#[case] spoil: fn(&mut v1::TaskInfo), #[case] named: &str) {
-    let mut bench = Bench::registered();
-    let mut task = docker_task("t");
-    spoil(&mut task);
-    bench.step(run_task(framework("F", &[]), task));
-    let actions = bench.step(Event::Unscheduled(framework_id("F"), task_id("t")));
-    let update = sent(&actions)[0];
-    assert_eq!(update.status.state(), TaskState::TaskFailed);
-    assert!(update.status.message().contains(named), "{}", update.status.message());
-    assert!(bench.state.agent().frameworks.is_empty());
-}
-
 #[test]
 fn a_launch_without_progress_is_given_up_and_its_end_says_why() {
     let mut bench = Bench::registered();
@@ -208,7 +190,7 @@ fn a_task_that_the_master_believes_in_and_we_do_not_know_is_told() {
 fn a_refusal_is_told_until_it_is_acknowledged() {
     let mut bench = Bench::registered();
     let mut task = docker_task("t");
-    task.container = None;
+    task.command = None;
     bench.step(run_task(framework("F", &[]), task));
     let first = bench.step(Event::Unscheduled(framework_id("F"), task_id("t")));
     let update = sent(&first)[0].clone();
@@ -224,7 +206,7 @@ fn a_refusal_is_told_until_it_is_acknowledged() {
 fn the_end_of_a_framework_that_is_gone_ends_what_is_told_of_it() {
     let mut bench = Bench::registered();
     let mut task = docker_task("t");
-    task.container = None;
+    task.command = None;
     bench.step(run_task(framework("F", &[]), task));
     bench.step(Event::Unscheduled(framework_id("F"), task_id("t")));
     bench.step(from_master(Message::ShutdownFramework(internal::ShutdownFrameworkMessage {

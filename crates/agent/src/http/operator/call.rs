@@ -110,11 +110,7 @@ fn absent(field: &str) -> Answer {
 }
 
 fn nested(kind: call::Type, is_whole: bool) -> Answer {
-    unsupported(
-        kind,
-        is_whole,
-        "this agent runs tasks in Docker containers only, which have no nested or standalone ones",
-    )
+    unsupported(kind, is_whole, "this agent has no nested and no standalone containers")
 }
 
 fn provider(kind: call::Type, is_whole: bool) -> Answer {

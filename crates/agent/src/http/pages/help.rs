@@ -28,7 +28,7 @@ const PAGES: [(Endpoint, &str); 18] = [
     (Endpoint::Version, "The version."),
     (Endpoint::LoggingToggle, "The level of the log; ?level=N&duration=15mins raises it for a time."),
     (Endpoint::SystemStats, "Load and memory of the host."),
-    (Endpoint::ExecutorApi, "The v1 executor API, by POST; not served."),
+    (Endpoint::ExecutorApi, "The v1 executor API, by POST."),
     (Endpoint::Help, "This page; ?format=json for programs."),
 ];
 
