@@ -155,13 +155,14 @@ impl Contained {
         Ok(())
     }
 
-    /// Removes it, killed first if it runs, as `docker rm -f` does.
+    /// Removes it, killed first if it runs, with its anonymous volumes, as `docker rm -f -v` does.
     ///
     /// # Errors
     ///
     /// The engine refuses it.
     pub async fn remove(&self) -> Result<()> {
-        self.client().await?.delete(&format!("/containers/{}?force=1", self.name)).await?.ok().map(drop)
+        let path = format!("/containers/{}?force=1&v=1", self.name);
+        self.client().await?.delete(&path).await?.ok().map(drop)
     }
 
     /// Waits for its end.
