@@ -235,14 +235,15 @@ async fn the_way_back_is_a_drain() -> Result<()> {
     .await?;
 
     let id = scene.agent.id()?;
+    // The harness counts active agents, so it is made one before it is another program.
+    let agent_id = json!({ "agent_id": agent_id });
+    scene.master.call(&json!({ "type": "REACTIVATE_AGENT", "reactivate_agent": agent_id })).await?;
     let Scene { master, mut agent, scope } = scene;
     agent.stop().await?;
     drop(master);
     let cluster =
         Cluster::start_at(rest.port, &rest.directory, &rest.launcher_dir, &borrowed(&rest.flags)).await?;
     assert_eq!(cluster.get("/slaves").await?["slaves"][0]["id"], id);
-    let agent_id = json!({ "agent_id": agent_id });
-    cluster.call(&json!({ "type": "REACTIVATE_AGENT", "reactivate_agent": agent_id })).await?;
     let events = cluster.run(&integration::agent::task(&scope, "exit 0"), &[]).await?;
     assert_eq!(events.last_status()?["state"], "TASK_FINISHED", "{:?}", events.summary());
     cluster.stop().await?;
