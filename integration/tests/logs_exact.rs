@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use anyhow::{Context as _, Result, ensure};
 use integration::logs_check::{MARK, Rig, RigOptions, Run, check_all_numbers, check_numbers, read_stream};
 use integration::supervised::Task;
-use integration::{FaultProxy, TestScope, eventually, require_engine};
+use integration::{Fault, FaultProxy, Rule, TestScope, eventually, require_engine};
 use sandbox::RotationPolicy;
 
 const SOON: std::time::Duration = std::time::Duration::from_secs(60);
@@ -220,8 +220,64 @@ async fn a_long_line_is_whole_though_the_engine_rotates_inside_it() -> Result<()
         let line = format!("i=1; while [ $i -le 50 ]; do {piece}; usleep 20000; i=$((i+1)); done");
         let ran = run(&rig, &line).await?;
         let found = ran.read("stdout")?;
-        ensure!(found == expected, "{piece}: {} instead of {} bytes", found.len(), expected.len());
+        let differs = found.iter().zip(&expected).position(|(found, expected)| found != expected);
+        ensure!(
+            found == expected,
+            "{piece}: {} instead of {} bytes, the first other one at {differs:?}: {}",
+            found.len(),
+            expected.len(),
+            head(&found[differs.unwrap_or(expected.len().min(found.len()))..]),
+        );
     }
+    end(&rig, &scope).await
+}
+
+/// The request that goes on with new output, which here brings none.
+fn silent_follow() -> Rule {
+    Rule::new("GET", "/containers/*/logs", Fault::StallBody(0)).with_query("follow=1")
+}
+
+/// An engine that has much to do looks for a log's last lines for as long as it takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_log_is_waited_for() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let scope = TestScope::new(&engine).await?;
+    let proxy = FaultProxy::start(engine.socket()).await?;
+    let rig = Rig::new(proxy.socket(), &scope.agent_id(), &scope.subdir("w")?, RigOptions::default()).await?;
+    proxy.add(silent_follow());
+    let slowly = Fault::Drip(1 << 20, std::time::Duration::from_secs(3));
+    proxy.add(Rule::new("GET", "/containers/*/logs", slowly).with_query("follow=0"));
+    let ran = run(&rig, "echo a line; echo an error >&2").await?;
+    let found = (ran.read("stdout")?, ran.read("stderr")?);
+    ensure!(found == (b"a line\n".to_vec(), b"an error\n".to_vec()), "{} {}", head(&found.0), head(&found.1));
+    end(&rig, &scope).await
+}
+
+/// What the engine says in place of output is no end of the log: it is read again, and where the engine says it each
+/// time, the gap is marked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_cannot_read_its_log_on_is_asked_again() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let scope = TestScope::new(&engine).await?;
+    let proxy = FaultProxy::start(engine.socket()).await?;
+    let rig = Rig::new(proxy.socket(), &scope.agent_id(), &scope.subdir("w")?, RigOptions::default()).await?;
+    proxy.add(silent_follow());
+    // A frame of the kind for the engine's own errors, with its length.
+    let complaint = Fault::Replace(200, "\u{3}\0\0\0\0\0\0\u{1c}Error grabbing logs: a test\n".to_owned());
+    let rule = Rule::new("GET", "/containers/*/logs", complaint).with_query("follow=0");
+    let once = proxy.add(rule.clone().times(1));
+    let ran = run(&rig, "echo a line").await?;
+    ensure!(proxy.hits(once) == 1 && ran.read("stdout")? == b"a line\n", "{}", head(&ran.read("stdout")?));
+    ensure!(ran.read("stderr")?.is_empty(), "{}", head(&ran.read("stderr")?));
+
+    let always = proxy.add(rule);
+    let ran = run(&rig, "echo a line").await?;
+    let marked = format!("{MARK}output is missing here: the engine's log could not be read to its end\n");
+    ensure!(
+        proxy.hits(always) > 1 && ran.read("stdout")? == marked.as_bytes(),
+        "{}",
+        head(&ran.read("stdout")?)
+    );
     end(&rig, &scope).await
 }
 

@@ -47,6 +47,9 @@ const READ_INACTIVITY: Duration = Duration::from_secs(30);
 /// with the wrong file after a rotation, where it waits for ever while the log grows.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// How often the engine may say at one place that it cannot read on, after the exit.
+const COMPLAINTS: usize = 3;
+
 /// Where a container's output comes from.
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -85,6 +88,15 @@ pub(crate) struct Drained {
     pub(crate) end: LogsEnd,
     /// The last lines of standard error.
     pub(crate) last_errors: String,
+}
+
+/// How the end of a log was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// Up to the end.
+    Whole,
+    /// Up to where the engine cannot read on.
+    Unreadable,
 }
 
 /// Why a pass failed.
@@ -147,9 +159,9 @@ impl Follower {
             within_progress(patience, &progress, &mut tail).await
         };
         match closed {
-            Some(()) => self.finish(),
-            None => {
-                let line = "output is missing here: the engine's log could not be read to its end in time";
+            Some(Closed::Whole) => self.finish(),
+            Some(Closed::Unreadable) | None => {
+                let line = "output is missing here: the engine's log could not be read to its end";
                 tracing::warn!(container = self.id, "{line}");
                 if let Err(error) = blocking(|| self.files.remark(line)) {
                     tracing::warn!(
@@ -164,21 +176,30 @@ impl Follower {
     }
 
     /// Passes without following, until one comes to the end; the caller sets the deadline.
-    async fn close_tail(&mut self, plan: Plan, stopped: &mut watch::Receiver<bool>) {
+    async fn close_tail(&mut self, plan: Plan, stopped: &mut watch::Receiver<bool>) -> Closed {
         // What a whole read found stays found: the container writes no more.
         let mut plan = if plan.trust == Trust::Expected { Plan::resume(Follow::No) } else { plan };
-        let mut failures = 0;
+        let (mut failures, mut complaints) = (0, 0);
         loop {
             plan.follow = Follow::No;
             match self.pass(plan, stopped).await {
-                Ok(end) if end.why == Why::Ended => return,
+                Ok(end) if end.why == Why::Ended => return Closed::Whole,
+                // What the engine says again at the same place, it will say for ever.
+                Ok(end) if end.why == Why::Complained => {
+                    complaints = if end.brought { 1 } else { complaints + 1 };
+                    if complaints >= COMPLAINTS {
+                        return Closed::Unreadable;
+                    }
+                    tokio::time::sleep(backoff(complaints)).await;
+                    plan = Plan::resume(Follow::No);
+                }
                 Ok(end) => match self.plan_next(plan, end).await {
                     Ok(next) => plan = next,
-                    Err(error) if error.is_not_found() => return,
+                    Err(error) if error.is_not_found() => return Closed::Whole,
                     Err(error) => failures = self.retry_tail(failures, &error.into()).await,
                 },
                 // A container that somebody removed has no log any more; what it had was followed.
-                Err(PassError::Engine(error)) if error.is_not_found() => return,
+                Err(PassError::Engine(error)) if error.is_not_found() => return Closed::Whole,
                 Err(error) => failures = self.retry_tail(failures, &error).await,
             }
         }
@@ -267,13 +288,7 @@ impl Follower {
             (_, Span::Whole) | (None, _) => Reach::All,
         };
         let log = self.engine.logs(&self.id, &request(plan.follow, reach), self.head_deadline()).await?;
-        let mut reader = Reader {
-            stream: log_frames(log),
-            persist_at: None,
-            give_up_at: None,
-            quiet_at: None,
-            failed: None,
-        };
+        let mut reader = Reader::new(log_frames(log), plan.follow);
         let (mut brought, mut is_empty) = (false, true);
         loop {
             let mut pieces = Vec::new();
@@ -282,6 +297,7 @@ impl Follower {
             let frames = u64::try_from(read.frames.len()).unwrap_or(u64::MAX);
             let mut ended = match (read.ended, read.is_quiet) {
                 (_, true) => Some(Why::MayMiss),
+                (true, false) if reader.complained => Some(Why::Complained),
                 (true, false) => Some(Why::Ended),
                 (false, false) => None,
             };
@@ -316,7 +332,8 @@ impl Follower {
             if let Some(why) = ended {
                 self.persist().await?;
                 // A read that came to its end and not to the last delivered frame did not find it.
-                let is_lost = why == Why::Ended && matcher.is_seeking() && !is_empty;
+                let is_lost =
+                    matches!(why, Why::Ended | Why::Complained) && matcher.is_seeking() && !is_empty;
                 return Ok(PassEnd { why: if is_lost { Why::NotFound } else { why }, brought });
             }
         }
@@ -379,8 +396,7 @@ impl Follower {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), PassError> {
         let frames = std::pin::pin!(attached_frames(stream));
-        let mut reader =
-            Reader { stream: frames, persist_at: None, give_up_at: None, quiet_at: None, failed: None };
+        let mut reader = Reader::new(frames, Follow::Yes);
         loop {
             let read = reader.batch(self, stopped).await?;
             let ended = read.ended;

@@ -2,16 +2,18 @@
 //!
 //! A frame has a stream, a time stamp and its place in the log. Stamps repeat (the pieces of a long line have one
 //! stamp), differ in order between the streams by a scheduling delay, and go backwards when the clock was set back.
-//! Docker 20.10 also sends the beginning of a new file again when it rotates its log under a follower. So the place is
-//! found by order: a pass first seeks the last delivered frame, and everything behind it is new. What a pass cannot
-//! decide by itself, because that frame is not where it should be or a frame seems to come again, it calls
-//! [`Verdict::Doubtful`], and the follower looks again.
+//! Docker 20.10 also sends the beginning of a new file again when it rotates its log under a follower, and can make one
+//! frame of two records. So the place is found by order: a pass first seeks the last delivered frame, and everything
+//! behind it is new. What a pass cannot decide by itself, because that frame is not where it should be, or a frame seems
+//! to come again or to be torn, it calls [`Verdict::Doubtful`], and the follower looks again.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use containerizer::StreamName;
 use serde::{Deserialize, Serialize};
+
+use super::torn::may_be_torn;
 
 /// How many pieces of a long line are remembered: more than the engine reads of a new file before it sends it again.
 const PIECES: usize = 4096;
@@ -229,7 +231,7 @@ impl Matcher {
             State::Gap { target } if id == target => Verdict::Skip,
             State::JustFound if self.suspect == Some(id) => self.deliver(frame),
             State::JustFound | State::Live | State::Gap { .. } => {
-                if self.is_backward(id) || self.is_again(frame) {
+                if self.is_backward(id) || self.is_again(frame) || self.is_torn(frame) {
                     Verdict::Doubtful
                 } else {
                     self.deliver(frame)
@@ -266,6 +268,10 @@ impl Matcher {
         }
         let line = self.line(id.stream);
         line.ended || line.pieces.contains(&hash(payload))
+    }
+
+    fn is_torn(&self, frame: Seen<'_>) -> bool {
+        self.repeats == Repeats::Possible && may_be_torn(frame.payload)
     }
 }
 
@@ -451,7 +457,9 @@ mod tests {
     #[case::the_pieces_of_a_line(&["a", "b", "c\n"], Repeats::Possible, "ddd")]
     #[case::pieces_that_come_again(&["a", "b", "a"], Repeats::Possible, "dd?")]
     #[case::a_read_of_what_is_there(&["a", "a", "a\n"], Repeats::Impossible, "ddd")]
-    fn what_has_one_stamp_and_comes_again_is_doubted(
+    #[case::two_records_in_one(&["a", "b\0\0@^\n\x06stdout\x10\n"], Repeats::Possible, "d?")]
+    #[case::a_line_that_looks_like_it(&["a", "b\0\0@^\n\x06stdout\x10\n"], Repeats::Impossible, "dd")]
+    fn what_comes_again_or_is_torn_is_doubted(
         #[case] payloads: &[&str],
         #[case] repeats: Repeats,
         #[case] expected: &str,

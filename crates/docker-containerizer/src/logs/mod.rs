@@ -19,6 +19,7 @@ mod notes;
 mod patience;
 mod plan;
 mod reader;
+mod torn;
 
 pub use containerizer::{LogChunk, LogSettings, LogTap, OutputTarget, StreamName};
 pub use cursor::{CursorStore, Cursors};

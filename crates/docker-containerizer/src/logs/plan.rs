@@ -34,6 +34,8 @@ pub(super) struct Plan {
 pub(super) enum Why {
     /// The stream ended properly, behind the last delivered frame.
     Ended,
+    /// The engine said in the stream that it cannot read on.
+    Complained,
     /// The stream broke, or a file could not be written, after something was delivered.
     Broken,
     /// The last delivered frame was not where it should be.
@@ -71,7 +73,7 @@ impl Plan {
     pub(super) fn after(self, end: PassEnd) -> Next {
         let resume = Self::resume(Follow::Yes);
         match (end.why, self.span) {
-            (Why::Ended | Why::Broken | Why::MayMiss, _) => Next::Pass(resume),
+            (Why::Ended | Why::Complained | Why::Broken | Why::MayMiss, _) => Next::Pass(resume),
             // What is read without following comes once, so that it decides. A clock that was set back shows when the
             // same frame comes again behind the last delivered one.
             (Why::Again(frame), _) => Next::Pass(Self { follow: Follow::No, suspect: Some(frame), ..resume }),
@@ -122,6 +124,7 @@ mod tests {
         for (plan, why, next) in [
             (tail, Why::Ended, Next::Pass(tail)),
             (tail, Why::Broken, Next::Pass(tail)),
+            (tail, Why::Complained, Next::Pass(tail)),
             (Plan { trust: Trust::Lost, ..whole }, Why::Broken, Next::Pass(tail)),
             (tail, Why::MayMiss, Next::Pass(tail)),
             (tail, again, Next::Pass(decide)),

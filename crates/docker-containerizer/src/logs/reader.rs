@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use docker_engine::{AttachReader, EngineError, ErrorKind, LogReader, OutputStream};
+use docker_engine::{AttachReader, EngineError, ErrorKind, Follow, LogReader, OutputStream};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -29,15 +29,19 @@ pub(super) struct Frame {
 
 /// A stream of frames that is read in batches.
 pub(super) struct Reader<S> {
-    pub(super) stream: S,
+    stream: S,
+    /// A stream that does not follow ends by itself, and may be silent for as long as the engine looks for its beginning.
+    follow: Follow,
     /// When the cursors must be stored, if they are behind.
     pub(super) persist_at: Option<Instant>,
     /// When a stream that does not end after the exit is given up.
-    pub(super) give_up_at: Option<Instant>,
+    give_up_at: Option<Instant>,
     /// When a stream that fell silent is asked for again.
     pub(super) quiet_at: Option<Instant>,
+    /// Whether the engine said that it cannot read on.
+    pub(super) complained: bool,
     /// Why the stream broke, behind the frames of the last batch.
-    pub(super) failed: Option<EngineError>,
+    failed: Option<EngineError>,
 }
 
 pub(super) struct Batch {
@@ -47,6 +51,18 @@ pub(super) struct Batch {
 }
 
 impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
+    pub(super) fn new(stream: S, follow: Follow) -> Self {
+        Self {
+            stream,
+            follow,
+            persist_at: None,
+            give_up_at: None,
+            quiet_at: None,
+            complained: false,
+            failed: None,
+        }
+    }
+
     /// Waits for a frame and takes what else is there.
     pub(super) async fn batch(
         &mut self,
@@ -58,7 +74,7 @@ impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
         }
         let far = Instant::now() + Duration::from_secs(24 * 3600);
         let first = loop {
-            if *stopped.borrow() && self.give_up_at.is_none() {
+            if self.follow == Follow::Yes && *stopped.borrow() && self.give_up_at.is_none() {
                 self.give_up_at = Some(Instant::now() + END_OF_FOLLOW);
             }
             tokio::select! {
@@ -81,6 +97,11 @@ impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
         loop {
             match next {
                 None => batch.ended = true,
+                // A sentence of the engine in the stream is no output; more may follow.
+                Some(Err(error)) if matches!(error.kind(), ErrorKind::InStream { .. }) => {
+                    tracing::warn!(error = crate::chain(&error), "the engine reports in the log");
+                    self.complained = true;
+                }
                 // What came before the break counts.
                 Some(Err(error)) => {
                     if batch.frames.is_empty() {
@@ -110,18 +131,11 @@ impl<S: Stream<Item = Result<Frame, EngineError>> + Unpin> Reader<S> {
 }
 
 pub(super) fn log_frames(log: LogReader) -> impl Stream<Item = Result<Frame, EngineError>> + Unpin {
-    log.filter_map(|frame| {
-        std::future::ready(match frame {
-            // A sentence of the engine in the stream is no output; more may follow.
-            Err(error) if matches!(error.kind(), ErrorKind::InStream { .. }) => {
-                tracing::warn!(error = crate::chain(&error), "the engine reports in the log");
-                None
-            }
-            frame => Some(frame.map(|frame| Frame {
-                stream: stream_name(frame.stream),
-                stamp: Some(frame.stamp.as_nanos()),
-                payload: frame.payload,
-            })),
+    log.map(|frame| {
+        frame.map(|frame| Frame {
+            stream: stream_name(frame.stream),
+            stamp: Some(frame.stamp.as_nanos()),
+            payload: frame.payload,
         })
     })
 }
