@@ -6,6 +6,8 @@
 //! * [`raw`]: a bare client of the Engine API, outside the crates under test, over [`http1`];
 //! * [`images`]: the test images, made from busybox on the spot;
 //! * [`sweep`]: names and labels of one test, and the removal of all it made;
+//! * `processes`: the end of the processes that a test left;
+//! * [`ports`]: ports that nobody else takes;
 //! * [`reference`](mod@reference): a stock master, or a stock master and agent, and frameworks;
 //! * [`agent`](mod@agent): our mesos-agent as a process, to be killed and restarted;
 //! * [`executors`]: custom executors, of both protocols, in processes and in containers;
@@ -34,7 +36,9 @@ pub mod images;
 pub mod logs_check;
 pub mod mounts;
 pub mod oracle;
+pub mod ports;
 pub mod private;
+mod processes;
 pub mod programs;
 pub mod proxy;
 pub mod pymesos;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use docker_containerizer::logs::LogSettings;
-use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
-use docker_containerizer::{Containerizer, Identity, RemovalDelay, Running, Settings, Termination};
+use docker_containerizer::request::{EngineLog, RequestSettings};
+use docker_containerizer::{Containerizer, Identity, Running, Settings, Termination};
 use docker_engine::{Deadlines, Engine, EngineOptions};
 use mesos_proto::v1::TaskState;
-use mesos_types::{ContainerId, Strictness};
+use mesos_types::ContainerId;
 use sandbox::RotationPolicy;
 use task_supervisor::{
     Adoption, KillRequest, Outcome, RunLayout, Supervisor, SupervisorSettings, TaskHandle, TaskKilling,
@@ -19,7 +19,7 @@ use task_supervisor::{
 };
 use tokio::time::timeout;
 
-use crate::supervised::{PATIENCE, Task};
+use crate::supervised::{PATIENCE, Task, settings};
 
 /// How our own lines in a log begin.
 pub const MARK: &str = "[mesos-agent] ";
@@ -103,41 +103,25 @@ impl Rig {
         let mut engine = EngineOptions::new(socket);
         engine.deadlines = options.deadlines;
         let engine = Engine::connect(engine).await.context("connect to the engine")?;
-        let settings = Settings {
+        let usual = settings::docker(work_dir);
+        let docker = Settings {
             request: RequestSettings {
-                sandbox_directory: "/mnt/mesos/sandbox".into(),
-                cfs: CpuQuota::FromLimit,
-                default_dns: DefaultDns::default(),
                 engine_log: EngineLog {
-                    driver: "local".into(),
                     max_size: options.engine_file_size,
                     max_files: options.engine_files,
+                    ..usual.request.engine_log
                 },
-                proxies: docker_containerizer::ProxyVariables::default(),
-                policy: Default::default(),
+                ..usual.request
             },
             logs: LogSettings { rotation: options.rotation },
             drain_deadline: options.drain_deadline,
             exit_deadline: options.exit_deadline,
-            pulls: docker_containerizer::PullSettings::default(),
-            credentials: docker_containerizer::CredentialSources::default(),
-            fetched_credentials: docker_containerizer::FetchedCredentials::Stay,
-            fetcher: crate::fetch::fetcher(work_dir.join("fetch")),
+            ..usual
         };
-        let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
+        let containerizer = Containerizer::new(engine, docker).await.context("make the containerizer")?;
         let work_dir = work_dir.canonicalize().context("find the work directory")?;
-        let supervisor = Supervisor::new(
-            containerizer,
-            SupervisorSettings {
-                work_dir: work_dir.clone(),
-                default_grace: options.grace,
-                reading: Strictness::Lenient.into(),
-                removal: RemovalDelay::After(Duration::ZERO),
-                host_address: None,
-                masked: task_supervisor::MaskedVariables::default(),
-                checks: task_supervisor::CheckSettings::default(),
-            },
-        );
+        let settings = SupervisorSettings { default_grace: options.grace, ..settings::supervisor(&work_dir) };
+        let supervisor = Supervisor::new(containerizer, settings);
         Ok(Self { supervisor, work_dir, agent_id: agent_id.to_owned() })
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use crate::engine::{REQUIRE, skip};
 use crate::eventually;
 
-pub use master::{Framework, Master};
+pub use master::{Framework, IMPATIENT, Master};
 
 /// The environment variable that names the directory it is built in.
 pub const DIRECTORY: &str = "REFERENCE_MESOS_DIR";
@@ -29,8 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one start of several may take.
 const ONE_START: Duration = Duration::from_secs(20);
 
-/// How often a cluster whose agent fails at once is started in all.
-const STARTS: usize = 5;
+/// For how long a cluster whose agent fails is started again. Most fail at once, and in a row where tests beside this one
+/// make and remove many containers.
+const STARTS: Duration = Duration::from_secs(100);
 
 /// How long a framework's tasks may take in all.
 const FRAMEWORK_SECONDS: u32 = 100;
@@ -114,6 +115,8 @@ impl Cluster {
     ///
     /// As [`Cluster::start`].
     pub async fn start_at(port: u16, work_dir: &Path, launcher_dir: &Path, flags: &[&str]) -> Result<Self> {
+        // One that is started again must find its port free.
+        let port = if port == 0 { crate::ports::free_port()? } else { port };
         let arguments = [
             "cluster".to_owned(),
             format!("--port={port}"),
@@ -126,12 +129,12 @@ impl Cluster {
         ];
         let flags = flags.iter().map(|flag| (*flag).to_owned());
         let arguments: Vec<String> = arguments.into_iter().chain(flags).collect();
-        for _ in 1..STARTS {
-            let cluster = Self {
-                server: Server::start(work_dir, arguments.clone()).await?,
-                work_dir: work_dir.to_owned(),
-            };
-            // Its recovery fails, or hangs with its docker client, where a container of another test goes away meanwhile.
+        let began = Instant::now();
+        while began.elapsed() < STARTS {
+            // Its recovery fails, or hangs with its docker client, where a container of another test goes away meanwhile. The
+            // process may end with it before it has told its port.
+            let Ok(server) = Server::start(work_dir, arguments.clone()).await else { continue };
+            let cluster = Self { server, work_dir: work_dir.to_owned() };
             if let Ok(registered) = cluster.registered(ONE_START).await {
                 return Ok(registered);
             }
@@ -147,7 +150,8 @@ impl Cluster {
                 return Err(Ended(status).into());
             }
             let Ok(metrics) = self.get("/metrics/snapshot").await else { return Ok(None) };
-            Ok((metrics["master/slaves_active"].as_f64() == Some(1.0)).then_some(()))
+            // One that was drained is not active.
+            Ok((metrics["master/slaves_connected"].as_f64() == Some(1.0)).then_some(()))
         })
         .await?;
         Ok(self)

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::engine::{self, Lifetime, TestEngine};
 use crate::images::{self, TestImage};
+use crate::processes::{Left, Mark};
 use crate::raw::RawClient;
 
 /// The label on whatever a test makes by hand; its value is the scope's id.
@@ -24,13 +25,15 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The identity of one test: an agent id, a label, a prefix for names, and a short directory of its own.
 ///
-/// Dropping it removes all containers (by label, by agent label, by name), volumes and networks of the test, and panics
-/// if that fails. On a private engine it leaves that to the engine's own removal.
+/// Dropping it ends the processes of tasks without an image, and removes all containers (by label, by agent label, by name),
+/// volumes and networks of the test, and panics if that fails. On a private engine it leaves the latter to the engine's own
+/// removal.
 #[derive(Debug)]
 pub struct TestScope {
     engine: TestEngine,
     id: String,
     dir: TempDir,
+    left: Left,
 }
 
 /// What a sweep found and removed, by name.
@@ -55,7 +58,7 @@ impl TestScope {
         let id = format!("it{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
         let dir = tempfile::Builder::new().prefix("mts-").tempdir().context("make the test's directory")?;
         engine::note(SCOPE_LOG, &format!("{id}\n"));
-        Ok(Self { engine: engine.clone(), id, dir })
+        Ok(Self { engine: engine.clone(), id, dir, left: Left::Nothing })
     }
 
     /// Returns the scope's id; it is a valid container, volume and network name and a valid label value.
@@ -71,6 +74,16 @@ impl TestScope {
     /// Returns a name for a thing of the test: the id, a dash, the suffix.
     pub fn name(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.id)
+    }
+
+    /// Returns the name of the control group for tasks of the test, in each hierarchy; it goes with the scope.
+    pub fn cgroups_root(&self) -> String {
+        format!("mesos-test-{}", self.id)
+    }
+
+    /// Has the scope's end not wait for tasks without an image to end by themselves, for a test that leaves some.
+    pub fn leaves_tasks(&mut self) {
+        self.left = Left::Tasks;
     }
 
     /// Returns the test's directory.
@@ -161,6 +174,7 @@ impl TestScope {
 
 impl Drop for TestScope {
     fn drop(&mut self) {
+        Mark::new(self.dir(), &self.cgroups_root()).sweep(self.left);
         if self.engine.lifetime() == Lifetime::Private {
             return;
         }

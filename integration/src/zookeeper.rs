@@ -1,7 +1,6 @@
 //! Owns a ZooKeeper of a test's own (Debian's `zookeeper`), on loopback and a directory of the test, to be killed,
 //! stopped for a while and started again.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -62,8 +61,7 @@ impl ZooKeeper {
     ///
     /// It does not start.
     pub async fn start(dir: &Path) -> Result<Self> {
-        // Freed for the server. Another process may take it meanwhile: then the start fails and says so.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?.port();
+        let port = crate::ports::free_port()?;
         let data = dir.join("zookeeper");
         std::fs::create_dir_all(&data).context("ZooKeeper's directory")?;
         let configuration = format!(

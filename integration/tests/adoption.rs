@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use integration::cli_run::CliRun;
-use integration::logs_check::{Rig, RigOptions, check_all_numbers, check_numbers, runs_below};
+use integration::logs_check::{Rig, RigOptions, Run, check_all_numbers, check_numbers, runs_below};
 use integration::{Fault, FaultProxy, Rule, TestScope, eventually, require_engine};
 use mesos_proto::v1::TaskState;
 use rustix::process::Signal;
@@ -18,12 +18,19 @@ async fn successor(scope: &TestScope, work_dir: &Path) -> Result<Rig> {
     Rig::new(scope.engine().socket(), &scope.agent_id(), work_dir, RigOptions::default()).await
 }
 
-/// Numbered lines on both streams, with a pause after each ten.
+/// Numbered lines on both streams, with a pause after each ten. The last hundred come once there is a file `go` in the
+/// sandbox: the task does not end before its process is killed.
 fn ticker(lines: u64) -> String {
     format!(
         "i=1; while [ $i -le {lines} ]; do echo \"out $i\"; echo \"err $i\" >&2; [ $((i%10)) = 0 ] && usleep 5000; \
-         i=$((i+1)); done"
+         [ $i = {waits} ] && until [ -e $MESOS_SANDBOX/go ]; do usleep 10000; done; i=$((i+1)); done",
+        waits = lines - 100,
     )
+}
+
+/// Lets a task go on to its end.
+fn let_go(run: &Run) -> Result<()> {
+    std::fs::write(run.layout().sandbox().join("go"), "").context("let the task go on")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,6 +45,7 @@ async fn output_goes_on_exactly_after_a_kill_at_any_moment() -> Result<()> {
         run.kill()?;
         let rig = successor(&scope, &work_dir).await?;
         let mut adopted = rig.adopt(layout).await?;
+        let_go(&adopted)?;
         adopted.finished().await?;
         // TASK_RUNNING was told before.
         ensure!(adopted.states() == [TaskState::TaskFinished], "{:?}", adopted.states());
@@ -54,14 +62,21 @@ async fn output_goes_on_exactly_after_a_kill_at_any_moment() -> Result<()> {
 async fn heavy_output_goes_on_exactly_after_a_kill() -> Result<()> {
     let engine = require_engine!(Ok(()));
     let scope = TestScope::new(&engine).await?;
-    let line = "awk 'BEGIN { for (i = 1; i <= 100000; i++) printf \"%099d\\n\", i }'";
+    let numbers =
+        |from, to| format!("awk 'BEGIN {{ for (i = {from}; i <= {to}; i++) printf \"%099d\\n\", i }}'");
+    let line = format!(
+        "{}; until [ -e $MESOS_SANDBOX/go ]; do usleep 10000; done; {}",
+        numbers(1, 90_000),
+        numbers(90_001, 100_000)
+    );
     for round in 0..4_usize {
         let work_dir = scope.subdir(&format!("w{round}"))?;
-        let run = CliRun::start(&scope, engine.socket(), &work_dir, line, |_| {})?;
+        let run = CliRun::start(&scope, engine.socket(), &work_dir, &line, |_| {})?;
         let layout = run.wrote("stdout", 1 + round * 1_200_000).await?;
         run.kill()?;
         let rig = successor(&scope, &work_dir).await?;
         let mut adopted = rig.adopt(layout).await?;
+        let_go(&adopted)?;
         adopted.finished().await?;
         check_all_numbers(&adopted.read("stdout")?, "", 100_000).with_context(|| format!("round {round}"))?;
         rig.settled().await?;
@@ -106,6 +121,7 @@ async fn rotated_output_goes_on_exactly_over_two_successors() -> Result<()> {
     let layout = first.map_err(|_| anyhow::anyhow!("the first process panicked"))??;
     let rig = new().await?;
     let mut adopted = rig.adopt(layout).await?;
+    let_go(&adopted)?;
     adopted.finished().await?;
     check_all_numbers(&adopted.read("stdout")?, "out ", 2000)?;
     check_all_numbers(&adopted.read("stderr")?, "err ", 2000)?;
@@ -155,7 +171,7 @@ async fn a_kill_under_way_goes_on_with_the_rest_of_its_grace() -> Result<()> {
     let scope = TestScope::new(&engine).await?;
     let work_dir = scope.subdir("w")?;
     let line = "trap 'echo got TERM' TERM; echo ready; while :; do sleep 0.1; done";
-    let change = |app: &mut serde_json::Value| app["taskKillGracePeriodSeconds"] = json!(4);
+    let change = |app: &mut serde_json::Value| app["taskKillGracePeriodSeconds"] = json!(10);
     let run = CliRun::start(&scope, engine.socket(), &work_dir, line, change)?;
     let layout = run.wrote("stdout", "ready\n".len()).await?;
     run.recorded("\"running\"").await?;
@@ -173,8 +189,8 @@ async fn a_kill_under_way_goes_on_with_the_rest_of_its_grace() -> Result<()> {
         "{:?}",
         ended.outcome
     );
-    ensure!(took >= Duration::from_millis(3900) && took < Duration::from_secs(30), "{took:?}");
-    println!("a grace of 4 s over two processes took {took:?}");
+    ensure!(took >= Duration::from_millis(9900) && took < Duration::from_secs(60), "{took:?}");
+    println!("a grace of 10 s over two processes took {took:?}");
     rig.settled().await?;
     scope.assert_clean().await
 }

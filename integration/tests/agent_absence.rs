@@ -1,10 +1,10 @@
 //! Tasks end while our `mesos-agent` is away: their real ends are told and their output is whole.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use integration::agent::Scene;
-use integration::{require_engine, require_reference};
+use anyhow::{Context as _, Result, ensure};
+use integration::agent::{Scene, ends};
+use integration::{TestScope, eventually, require_engine, require_reference};
 use serde_json::{Value, json};
 
 /// How long a framework's tasks may take in all.
@@ -66,5 +66,59 @@ async fn what_ended_while_the_agent_was_away_is_told_as_it_was(#[case] going: Go
         assert_eq!(status["message"], message, "{name}");
         assert_eq!(scene.output(&events, name, "stdout")?, lines(name));
     }
+    scene.nothing_left().await
+}
+
+/// When the master has given an agent up that does not answer: stock's 75 seconds.
+const PATIENT_MASTER: [&str; 2] = ["--agent_ping_timeout=15secs", "--max_agent_ping_timeouts=5"];
+
+/// How long the agent is away.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// Two tasks end at the moment the agent goes, and two more every ten seconds; each kind has one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_in_a_minute_without_an_agent_is_told_after_it() -> Result<()> {
+    const EACH: usize = 6;
+    let engine = require_engine!(Ok(()));
+    require_reference!(Ok(()));
+    let scope = TestScope::new(&engine).await?;
+    let mut scene = Scene::with_master(scope, &PATIENT_MASTER, &["--containerizers=docker,mesos"]).await?;
+    let gate = scene.scope.subdir("gate")?;
+    let mut tasks = Vec::new();
+    for number in 0..EACH {
+        let then = format!("sleep {}; echo ended; exit {number}", 10 * number);
+        let mut docker = scene.gated(&then)?;
+        docker["task_id"] = json!({ "value": format!("docker-{number}") });
+        let line = format!("while [ ! -e {}/open ]; do sleep 0.05; done; {then}", gate.display());
+        let command = json!({ "shell": true, "value": line });
+        let plain =
+            json!({ "name": "test", "task_id": { "value": format!("plain-{number}") }, "command": command });
+        tasks.extend([docker, plain]);
+    }
+    let count = tasks.len();
+    let mut framework = scene.patient(&tasks.into(), &[]).await?;
+    framework.wait_for("TASK_RUNNING", count, SHORT).await?;
+    let told = framework.events().states().len();
+
+    scene.agent.stop().await?;
+    let began = Instant::now();
+    scene.open_gate()?;
+    eventually("a minute", 2 * AWAY, async || Ok((began.elapsed() > AWAY).then_some(()))).await?;
+    scene.runs(0).await?;
+    assert_eq!(framework.events().states().len(), told, "told by whom? {:?}", framework.events().summary());
+    scene.start_again().await?;
+
+    let events = framework.end(LONG).await?;
+    for (task, ends) in ends(&events) {
+        let (kind, number) = task.split_once('-').context("an id")?;
+        assert_eq!(ends, [if number == "0" { "TASK_FINISHED" } else { "TASK_FAILED" }], "{task}");
+        let statuses = [events.statuses("TASK_FINISHED"), events.statuses("TASK_FAILED")].concat();
+        let status = statuses.iter().find(|status| status["task_id"]["value"] == task.as_str());
+        let what = if kind == "plain" { "Command" } else { "Container" };
+        let message = &status.context("a status")?["message"];
+        ensure!(*message == format!("{what} exited with status {number}"), "{task}: {message}");
+        assert_eq!(scene.output(&events, &task, "stdout")?, "ended\n", "{task}");
+    }
+    assert_eq!(events.by_task().len(), count);
     scene.nothing_left().await
 }

@@ -68,6 +68,7 @@ async fn port_of(master: &Master) -> Result<u16> {
     Ok(pid.rsplit(':').next().context("a port")?.parse()?)
 }
 
+/// Peer: DockerContainerizerTest.ROOT_DOCKER_Launch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_task_is_told_of_everywhere() -> Result<()> {
     let engine = require_engine!(Ok(()));
@@ -98,6 +99,12 @@ async fn a_running_task_is_told_of_everywhere() -> Result<()> {
     let directory = executor["directory"].as_str().context("a sandbox")?.to_owned();
     let container = executor["container"].as_str().context("a container")?.to_owned();
 
+    // It runs before what it says has come here.
+    eventually("the output", PATIENCE, async || {
+        let text = std::fs::read_to_string(Path::new(&directory).join("stdout"))?;
+        Ok((text == "hello\n").then_some(()))
+    })
+    .await?;
     // The sandbox, by its own path and as the newest of the executor.
     let id = executor["id"].as_str().context("an id")?;
     let framework_id = state["frameworks"][0]["id"].as_str().context("an id")?;
@@ -160,8 +167,10 @@ async fn a_running_task_is_told_of_everywhere() -> Result<()> {
         Ok(task.is_some().then_some(()))
     })
     .await?;
-    agent.stop().await?;
-    scope.assert_clean().await
+    // It is told before it is removed.
+    eventually("the removal of its container", PATIENCE, async || Ok(scope.assert_clean().await.ok()))
+        .await?;
+    agent.stop().await
 }
 
 /// Files that a task may leave, in one sandbox like in the other.
@@ -319,9 +328,10 @@ async fn answers_and_refusals_are_those_of_a_stock_agent() -> Result<()> {
             ensure!(same, "{request} {headers:?} {body}: stock {stock:?}, ours {our:?}");
         }
     }
+    eventually("the removal of all containers", PATIENCE, async || Ok(scope.assert_clean().await.ok()))
+        .await?;
     agent.stop().await?;
-    cluster.stop().await?;
-    scope.assert_clean().await
+    cluster.stop().await
 }
 
 fn only(mut paths: Vec<PathBuf>) -> Result<PathBuf> {

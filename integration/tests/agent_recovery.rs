@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use integration::agent::{Scene, files, states};
-use integration::reference::Framework;
-use integration::{eventually, require_engine, require_reference};
+use integration::reference::{Framework, IMPATIENT};
+use integration::{TestScope, eventually, require_engine, require_reference};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -321,7 +321,11 @@ async fn sigusr1_unregisters_stops_the_tasks_and_gives_the_id_up() -> Result<()>
     let status = scene.agent.ended().await?;
     assert!(status.success(), "{status}: {}", scene.agent.log_text());
     scene.scope.assert_clean().await?;
-    assert_eq!(scene.master.get("/slaves").await?["slaves"], json!([]));
+    // It has told the master, which needs a moment to write that down.
+    eventually("the agent to be none of the master's", SHORT, async || {
+        Ok((scene.master.get("/slaves").await?["slaves"] == json!([])).then_some(()))
+    })
+    .await?;
     scene.start_again().await?;
     assert_ne!(scene.agent.id()?, id);
     let events = framework.end(LONG).await?;
@@ -373,7 +377,7 @@ async fn an_agent_that_lost_its_id_is_a_new_one_and_its_old_tasks_go() -> Result
 async fn pings_are_answered_during_a_long_recovery() -> Result<()> {
     let engine = require_engine!(Ok(()));
     require_reference!(Ok(()));
-    let mut scene = Scene::start(&engine, &[]).await?;
+    let mut scene = Scene::with_master(TestScope::new(&engine).await?, &[IMPATIENT], &[]).await?;
     let (id, framework) = (scene.agent.id()?, gated(&scene, "true").await?);
     let socket = scene.scope.dir().join("engine.sock");
     scene.agent.kill()?;

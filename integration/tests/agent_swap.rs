@@ -235,15 +235,15 @@ async fn the_way_back_is_a_drain() -> Result<()> {
     .await?;
 
     let id = scene.agent.id()?;
-    // The harness counts active agents, so it is made one before it is another program.
-    let agent_id = json!({ "agent_id": agent_id });
-    scene.master.call(&json!({ "type": "REACTIVATE_AGENT", "reactivate_agent": agent_id })).await?;
     let Scene { master, mut agent, scope } = scene;
     agent.stop().await?;
     drop(master);
     let cluster =
         Cluster::start_at(rest.port, &rest.directory, &rest.launcher_dir, &borrowed(&rest.flags)).await?;
-    assert_eq!(cluster.get("/slaves").await?["slaves"][0]["id"], id);
+    let back = cluster.get("/slaves").await?["slaves"][0].clone();
+    assert_eq!((&back["id"], &back["drain_info"]["state"]), (&json!(id), &json!("DRAINED")), "{back}");
+    let agent_id = json!({ "agent_id": agent_id });
+    cluster.call(&json!({ "type": "REACTIVATE_AGENT", "reactivate_agent": agent_id })).await?;
     let events = cluster.run(&integration::agent::task(&scope, "exit 0"), &[]).await?;
     assert_eq!(events.last_status()?["state"], "TASK_FINISHED", "{:?}", events.summary());
     cluster.stop().await?;
@@ -291,6 +291,35 @@ async fn a_cleanup_ends_executors_of_stock_too() -> Result<()> {
     assert_eq!(executors(&rest.directory)?, Vec::<String>::new());
     framework.crash().await?;
     Ok(())
+}
+
+/// An agent without the Docker containerizer could not remove the container of such a task. It says so and ends; the task
+/// and its executor go on, until an agent with it carries them to their end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_without_the_engine_leaves_tasks_of_stock_that_have_an_image_alone() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    require_reference!(Ok(()));
+    let stock = Stock::start(TestScope::new(&engine).await?).await?;
+    let gate = stock.scope.subdir("gate")?;
+    let mut framework = stock.cluster.framework(&gated(&stock.scope, &gate, "exit 5"), &PATIENT[..2]).await?;
+    framework.wait_for("TASK_RUNNING", 1, SHORT).await?;
+    let (mut scene, rest) = stock.swap(&[]).await?;
+    scene.agent.kill()?;
+    scene.agent.set_flag("--containerizers=mesos");
+    scene.agent.launch()?;
+    assert_eq!(scene.agent.ended().await?.code(), Some(1));
+    let log = scene.agent.log_text();
+    ensure!(log.contains("add docker to --containerizers"), "{log}");
+    assert_eq!(executors(&rest.directory)?.len(), 1, "its executor was ended");
+    scene.agent.set_flag("--containerizers=docker");
+    scene.start_again().await?;
+    std::fs::write(gate.join("open"), "")?;
+    let events = framework.end(LONG).await?;
+    let states: Vec<Vec<String>> = events.by_task().into_values().collect();
+    assert_eq!(states, [["TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"]]);
+    let message = events.statuses("TASK_FAILED")[0]["message"].clone();
+    assert_eq!(message, "Container exited with status 5");
+    scene.nothing_left().await
 }
 
 /// The executor's id, which is its first task's too.

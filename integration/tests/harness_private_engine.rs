@@ -120,9 +120,10 @@ async fn its_networks_are_its_own_and_the_machines_stay_as_they_are() -> Result<
 async fn a_frozen_dockerd_accepts_and_does_not_answer_until_it_thaws() -> Result<()> {
     require_private_engine!(Ok(()));
     let private = PrivateEngine::start().await?;
-    let mut client = RawClient::new(private.socket()).with_deadline(Duration::from_millis(300));
+    let mut client = RawClient::new(private.socket());
     client.get("/_ping").await?.ok()?;
     private.freeze_dockerd().await?;
+    let mut client = client.with_deadline(Duration::from_millis(300));
     let error = client.get("/_ping").await.expect_err("a frozen dockerd answered");
     assert!(format!("{error:#}").contains("no answer within"), "{error:#}");
     private.thaw_dockerd()?;

@@ -1,9 +1,12 @@
 //! Images and scopes: the images are what their names say, and nothing of a test stays, panic or not.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use integration::images::{self, TestImage};
-use integration::{RawClient, TestScope, require_engine};
+use integration::supervised::Plain;
+use integration::{RawClient, TestScope, eventually, require_engine};
 use serde_json::json;
 
 async fn output_of(
@@ -104,5 +107,67 @@ async fn a_test_that_panics_leaves_nothing_behind() -> Result<()> {
     let swept = integration::sweep::sweep(engine.socket(), &id).await?;
     assert_eq!(swept, integration::sweep::Swept::default());
     assert!(!dir.exists());
+    Ok(())
+}
+
+/// A task without an image, what it has started in other sessions and without an environment, and the process that
+/// supervises it, which blocks all signals.
+async fn plain_task(scope: &TestScope) -> Result<Vec<u32>> {
+    let plain = Plain::in_scope(scope)?;
+    let line = "cd /; trap '' TERM; setsid sleep 1000 & echo $! > $MESOS_SANDBOX/other; \
+                env -i setsid sleep 1000 & echo $! > $MESOS_SANDBOX/bare; \
+                echo $$ $PPID > $MESOS_SANDBOX/own; while :; do sleep 1; done";
+    let mut task = plain.launch(line)?;
+    task.runs().await?;
+    let pids = eventually("the task's processes", PATIENCE, async || {
+        let text: String = ["other", "bare", "own"].map(|file| task.read(file).unwrap_or_default()).concat();
+        let pids: Vec<u32> = text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        Ok((pids.len() == 4).then_some(pids))
+    })
+    .await?;
+    // As an agent that is killed does, which ends no task.
+    std::mem::forget(plain);
+    Ok(pids)
+}
+
+fn is_there(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Control groups of a scope.
+fn groups(scope: &TestScope) -> Vec<std::path::PathBuf> {
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    let groups = hierarchies.map(|entry| entry.path().join(scope.cgroups_root()));
+    groups.filter(|group| group.exists()).collect()
+}
+
+/// How long one thing may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether the test panics or returns an error: its tasks without an image end, and nobody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_that_fails_leaves_no_task_without_an_image() -> Result<()> {
+    let engine = require_engine!(Ok(()));
+    let mut others = TestScope::new(&engine).await?;
+    others.leaves_tasks();
+    let of_others = plain_task(&others).await?;
+    for panics in [true, false] {
+        let mut scope = TestScope::new(&engine).await?;
+        if !panics {
+            scope.leaves_tasks();
+        }
+        let pids = plain_task(&scope).await?;
+        assert!(pids.iter().all(|pid| is_there(*pid)), "{pids:?}");
+        let groups_of_scope = groups(&scope);
+        assert!(!groups_of_scope.is_empty());
+        let failed = tokio::spawn(async move {
+            let _scope = scope;
+            assert!(!panics, "as a failing test does");
+        });
+        assert_eq!(failed.await.is_err(), panics);
+        assert!(!pids.iter().any(|pid| is_there(*pid)), "{pids:?}");
+        assert!(!groups_of_scope.iter().any(|group| group.exists()), "{groups_of_scope:?}");
+        assert!(of_others.iter().all(|pid| is_there(*pid)), "a process of another scope was ended");
+    }
     Ok(())
 }

@@ -22,6 +22,10 @@ use integration::supervised::{Options, Task};
 /// A second, of which tests' limits are made.
 const SECOND: Duration = Duration::from_secs(1);
 
+/// What a kill that waits for nothing may take on a busy machine. The engine and the registries that it must not wait for
+/// hang for longer.
+const PROMPT: Duration = Duration::from_secs(20);
+
 /// A layer that takes a moment to send, in bytes.
 const SOME: usize = 2 << 20;
 

@@ -127,7 +127,7 @@ async fn a_frozen_dockerd_does_not_keep_a_killed_task_alive() -> Result<()> {
     deadlines.kill = Duration::from_secs(1);
     let options = RigOptions {
         deadlines,
-        exit_deadline: Duration::from_secs(3),
+        exit_deadline: Duration::from_secs(10),
         drain_deadline: Duration::from_secs(2),
         ..RigOptions::default()
     };
@@ -147,7 +147,7 @@ async fn a_frozen_dockerd_does_not_keep_a_killed_task_alive() -> Result<()> {
     let ended = first.ended().await?;
     println!("the terminal status came after {:?}: {:?}", began.elapsed(), ended.outcome);
     ensure!(ended.outcome.state == TaskState::TaskKilled, "{:?}", ended.outcome);
-    ensure!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    ensure!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
 
     // One that thaws in time tells the code itself.
     second.kill(Some(Duration::ZERO)).await?;

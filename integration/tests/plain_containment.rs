@@ -25,7 +25,7 @@ struct Lab {
 impl Lab {
     async fn new(engine: &TestEngine, isolation: &str, more: &[&str]) -> Result<Self> {
         let scope = TestScope::new(engine).await?;
-        let root = format!("mesos-test-{}", scope.id());
+        let root = scope.cgroups_root();
         let own = [
             "--containerizers=docker,mesos".to_owned(),
             format!("--isolation={isolation}"),
@@ -65,17 +65,6 @@ impl Lab {
         eventually("the end of all groups", SHORT, async || Ok(self.groups().is_empty().then_some(())))
             .await?;
         self.scene.nothing_left().await
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        // The supervisors of the last tasks may take a moment; who is left in a group keeps it.
-        for entry in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let root = entry.path().join(&self.root);
-            let _ = std::fs::remove_dir(root.join("supervisors"));
-            let _ = std::fs::remove_dir(root);
-        }
     }
 }
 

@@ -24,9 +24,10 @@ fn detect(address: &str) -> Result<Detection> {
     Ok(Detection::start(MasterAddress::read(address)?, settings()))
 }
 
-/// A session of a master: its node lasts as long as this.
+/// A session of a master: its node lasts as long as this, also while ZooKeeper is away, whose start takes a while on a busy
+/// machine.
 async fn masters(zookeeper: &ZooKeeper) -> Result<Client> {
-    let connector = Client::connector().with_session_timeout(Duration::from_secs(20));
+    let connector = Client::connector().with_session_timeout(Duration::from_secs(40));
     connector.connect(&zookeeper.servers()).await.context("a session of a master")
 }
 

@@ -6,6 +6,7 @@
 mod lines;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -92,11 +93,12 @@ impl fmt::Debug for Inner {
 }
 
 /// Logs to standard error from now on, at `base` (directives of `tracing_subscriber`). Once in a process. Who logs does not
-/// wait for the reader there; the other answer is to be dropped at the end of the process.
-pub fn log_to_stderr(base: &str) -> (LogControl, LogEnd) {
+/// wait for the reader there: `queued` lines do, and more are lost. The other answer is to be dropped at the end of the
+/// process.
+pub fn log_to_stderr(base: &str, queued: NonZeroUsize) -> (LogControl, LogEnd) {
     let (layer, handle) = reload::Layer::new(filter(base, 0));
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let (writer, end) = Lines::to(std::io::stderr());
+    let (writer, end) = Lines::to(std::io::stderr(), queued);
     let lines = format::layer().with_writer(writer).with_ansi(is_terminal).log_internal_errors(false);
     tracing_subscriber::registry().with(layer).with(lines).init();
     let base = base.to_owned();

@@ -66,5 +66,5 @@ fn log_to_stderr(settings: &AgentSettings) -> (LogControl, LogEnd) {
         (false, LogLevel::Info) => "info",
     };
     let directives = std::env::var("MESOS_AGENT_LOG").ok().filter(|text| !text.trim().is_empty());
-    logging::log_to_stderr(directives.as_deref().unwrap_or(level))
+    logging::log_to_stderr(directives.as_deref().unwrap_or(level), settings.log.queued_lines)
 }

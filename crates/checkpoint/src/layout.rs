@@ -143,18 +143,6 @@ impl WorkDir {
         AgentPaths { work: self.agents_work().join(id.as_str()), meta: self.agents_meta().join(id.as_str()) }
     }
 
-    /// The sandbox of a standalone container.
-    #[must_use]
-    pub fn standalone_container(&self, id: ContainerId) -> PathBuf {
-        self.root.join("containers").join(id.to_string())
-    }
-
-    /// What the provisioner of images keeps for a container.
-    #[must_use]
-    pub fn provisioned_container(&self, id: ContainerId) -> PathBuf {
-        self.root.join("provisioner/containers").join(id.to_string())
-    }
-
     /// The tree of CSI plugins.
     #[must_use]
     pub fn csi(&self) -> PathBuf {
@@ -221,12 +209,6 @@ impl AgentPaths {
     #[must_use]
     pub fn resource_provider_registry(&self) -> PathBuf {
         self.meta.join("resource_provider_registry")
-    }
-
-    /// The link that stock mounts instead of a sandbox whose path has a colon.
-    #[must_use]
-    pub fn docker_link(&self, id: ContainerId) -> PathBuf {
-        self.work.join("docker/links").join(id.to_string())
     }
 
     /// The directories of a framework.

@@ -10,6 +10,7 @@
 //! | `pidfd` | a process that is held |
 //! | `output` | where the output goes |
 //! | `view` | what the owner of a container shows of it |
+//! | `table` | the containers of one containerizer, by their ids |
 //! | `termination` | how a container ended |
 //! | `usage` | what a container uses |
 //! | `volume` | the places of volumes on the host |
@@ -24,6 +25,7 @@ mod output;
 mod pidfd;
 mod recent;
 mod run;
+mod table;
 mod usage;
 mod view;
 
@@ -38,10 +40,11 @@ pub use output::{LogChunk, LogSettings, LogTap, OutputTarget, StreamName};
 pub use pidfd::{Pidfd, register};
 pub use recent::Recent;
 pub use run::{Progress, RemovalDelay, RunPaths, StopSignal};
+pub use table::{Amounts, Entry, InUse, Table};
 pub use termination::{
     Cause, Ending, EngineSeen, Exit, Failure, Kill, Limitation, LogsEnd, Phase, Termination, Unknown,
 };
 pub use usage::Usage;
-pub use view::{Handle, View};
+pub use view::{ContainerStatus, Handle, View};
 
 pub use fetcher::progress::Event as FetchEvent;

@@ -62,8 +62,13 @@ pub enum Cause {
 /// What ran out, if something did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limitation {
-    /// The kernel killed a process of the container for memory; holds the limit, if there was one.
-    Memory(Option<Megabytes>),
+    /// The kernel killed a process of the container for memory.
+    Memory {
+        /// The limit, if there was one.
+        limit: Option<Megabytes>,
+        /// The most that it ever took, in bytes, where somebody counts that.
+        peak: Option<u64>,
+    },
     /// The sandbox, or a persistent volume, took more of the disk than the task has (isolator `disk/du`).
     Disk {
         /// What it took, in bytes.
@@ -114,6 +119,8 @@ pub struct Termination {
     pub last_errors: String,
     /// Whether the sandbox has all of the output.
     pub logs: LogsEnd,
+    /// Whether a signal ended it that left a core dump. An engine does not tell.
+    pub dumped_core: bool,
 }
 
 /// Whether the engine was there when a container ended.
@@ -148,6 +155,7 @@ impl Termination {
             engine: EngineSeen::Throughout,
             last_errors: String::new(),
             logs: LogsEnd::Complete,
+            dumped_core: false,
         }
     }
 }

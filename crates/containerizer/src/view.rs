@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mesos_types::ContainerId;
 use tokio::sync::watch;
 
 use crate::termination::Termination;
@@ -20,6 +21,15 @@ pub struct View<R> {
     pub termination: Option<Arc<Termination>>,
     /// Whether nothing is left of it, or what is left is to stay.
     pub settled: bool,
+}
+
+/// What is known of a container (`ContainerStatus`).
+#[derive(Debug, Clone)]
+pub struct ContainerStatus<R> {
+    /// The container.
+    pub container_id: ContainerId,
+    /// What was seen of it when it started; `None` before.
+    pub running: Option<R>,
 }
 
 /// A container that was handed over, from its owner's side.

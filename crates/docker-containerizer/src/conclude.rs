@@ -77,11 +77,12 @@ impl Driver {
         Termination {
             ending: Ending::Exited(exit),
             killed: self.kill,
-            limitation: is_limited.then_some(Limitation::Memory(limit)),
+            limitation: is_limited.then_some(Limitation::Memory { limit, peak: None }),
             engine_error: sentence,
             engine,
             last_errors,
             logs,
+            dumped_core: false,
         }
     }
 

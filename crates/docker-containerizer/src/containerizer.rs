@@ -5,11 +5,12 @@
 //! gone. Each container is owned by its driver; a verb looks its driver up and talks to it, so one container that hangs
 //! does not delay the others.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use containerizer::cgroups::Host;
+use containerizer::{Amounts, InUse, Kill, StopSignal, Table, Usage, blocking};
 use docker_engine::{Engine, EngineError, Inspection, Terminal};
 use fetcher::agent::Fetcher;
 use mesos_types::resource::LocalVolume;
@@ -27,11 +28,6 @@ use crate::logs::{CursorStore, LogFiles, LogSettings, NoteSender, Source};
 use crate::names::container_name;
 use crate::order::{AdoptOrder, LaunchOrder, Running};
 use crate::request::{self, CpuQuota, EngineFacts, Output, Request, RequestInput, RequestSettings};
-use containerizer::Kill;
-use containerizer::StopSignal;
-use containerizer::Usage;
-use containerizer::blocking;
-use containerizer::cgroups::Host;
 
 /// How many commands may wait for a driver: a kill that finds the queue full is one of many like it.
 const COMMANDS: usize = 16;
@@ -82,23 +78,17 @@ pub(crate) struct Shared {
     pub(crate) pulls: PullManager,
     /// Whether containers outlive the engine.
     pub(crate) live_restore: bool,
-    table: Mutex<BTreeMap<ContainerId, Entry>>,
+    table: Table<Running, Reach>,
 }
 
+/// How the driver of a container is reached.
 #[derive(Debug, Clone)]
-struct Entry {
+struct Reach {
     commands: mpsc::Sender<Command>,
-    view: watch::Receiver<View>,
     notes: NoteSender,
-    task: Arc<Mutex<Amounts>>,
 }
 
-/// What a container asks for, which an update changes.
-#[derive(Debug, Clone)]
-struct Amounts {
-    resources: TaskResources,
-    limits: TaskLimits,
-}
+type Entry = containerizer::Entry<Running, Reach>;
 
 /// The Docker containerizer of one agent or one `mesos-docker`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -155,30 +145,18 @@ pub enum ContainerizerError {
     },
 }
 
-/// What is known of a container (`ContainerStatus`).
-#[derive(Debug, Clone)]
-pub struct ContainerStatus {
-    /// The container.
-    pub container_id: ContainerId,
-    /// What the engine said of it when it started; `None` before.
-    pub running: Option<Running>,
-}
+/// What is known of a container: what the engine said of it when it started.
+pub type ContainerStatus = containerizer::ContainerStatus<Running>;
 
 impl Shared {
     /// Whether another container has a persistent volume too.
     pub(crate) fn is_used_beside(&self, id: ContainerId, volume: &LocalVolume) -> bool {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = table.iter().filter(|(other, _)| **other != id);
-        others.into_iter().any(|(_, entry)| {
-            let amounts = entry.task.lock().unwrap_or_else(PoisonError::into_inner);
-            amounts.resources.volumes.iter().any(|used| used.volume == *volume)
-        })
+        self.table.is_used_beside(id, volume)
     }
 
     /// Drops the container from the table when its end is told.
     pub(crate) fn forget(&self, view: &watch::Sender<View>) {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.retain(|_, entry| !view.subscribe().same_channel(&entry.view));
+        self.table.forget(view);
     }
 }
 
@@ -196,8 +174,7 @@ impl Containerizer {
         let tasks = TaskTracker::new();
         let pulls = PullManager::new(engine.clone(), settings.pulls, tasks.clone());
         let live_restore = info.live_restore;
-        let shared =
-            Shared { engine, settings, tasks, pulls, live_restore, table: Mutex::new(BTreeMap::new()) };
+        let shared = Shared { engine, settings, tasks, pulls, live_restore, table: Table::default() };
         Ok(Self { shared: Arc::new(shared), facts, host })
     }
 
@@ -332,24 +309,24 @@ impl Containerizer {
     /// The handle's [`Handle::terminated`] tells the end, once the container is known to be stopped.
     pub fn destroy(&self, id: ContainerId, kill: Kill) -> Option<Handle> {
         let entry = self.entry(id)?;
-        if entry.commands.try_send(Command::Destroy(kill)).is_err() {
+        if entry.more.commands.try_send(Command::Destroy(kill)).is_err() {
             tracing::debug!(container_id = %id, "it is ending, or has kills enough");
         }
-        Some(Handle::new(entry.view))
+        Some(entry.handle())
     }
 
     /// Appends a line of ours to the standard error of a container that runs, where its owner looks. It is written with
     /// the output, soon; a container that has ended, or has lines enough waiting, gets none. Never waits.
     pub fn note(&self, id: ContainerId, line: &str) {
         match self.entry(id) {
-            Some(entry) => entry.notes.send(line),
+            Some(entry) => entry.more.notes.send(line),
             None => tracing::debug!(container_id = %id, line, "no container for a note"),
         }
     }
 
     /// The end of a container; `None` for an unknown id.
     pub fn wait(&self, id: ContainerId) -> Option<Handle> {
-        self.entry(id).map(|entry| Handle::new(entry.view))
+        self.entry(id).map(|entry| entry.handle())
     }
 
     /// Changes what a container may use: shares, quota and memory, up and down. A limit that is absent now and was there
@@ -371,23 +348,20 @@ impl Containerizer {
             tracing::warn!(container_id = %id, "an unknown container is not updated");
             return Ok(());
         };
-        let engine_id = entry.view.borrow().running.as_ref().map(|running| running.engine_id.clone());
+        let engine_id = entry.running().map(|running| running.engine_id);
         let Some(engine_id) = engine_id else {
             tracing::warn!(container_id = %id, "a container that does not run is not updated");
             return Ok(());
         };
         let quota = self.shared.settings.request.cfs;
-        let (change, volumes) = {
-            let had = entry.task.lock().unwrap_or_else(PoisonError::into_inner);
-            let volumes = had.resources.volumes.clone();
-            // What a task of an executor leaves behind stays mounted, for the next one.
-            if resources.volumes.iter().any(|volume| !volumes.contains(volume)) {
-                return Err(ContainerizerError::Volumes(id));
-            }
-            let had = request::amounts(&had.resources, &had.limits, quota, self.facts.memory);
-            (request::update(had, &resources, &limits, quota, self.facts.memory), volumes)
-        };
-        let resources = TaskResources { volumes, ..resources };
+        let had = entry.amounts();
+        // What a task of an executor leaves behind stays mounted, for the next one.
+        if resources.volumes.iter().any(|volume| !had.resources.volumes.contains(volume)) {
+            return Err(ContainerizerError::Volumes(id));
+        }
+        let before = request::amounts(&had.resources, &had.limits, quota, self.facts.memory);
+        let change = request::update(before, &resources, &limits, quota, self.facts.memory);
+        let resources = TaskResources { volumes: had.resources.volumes, ..resources };
         let engine = &self.shared.engine;
         if let Err(source) = engine.update(&engine_id, &change, engine.deadlines().update).await {
             if self.is_ending(&engine_id).await {
@@ -396,7 +370,7 @@ impl Containerizer {
             }
             return Err(ContainerizerError::Engine { what: "update", container_id: id, source });
         }
-        *entry.task.lock().unwrap_or_else(PoisonError::into_inner) = Amounts { resources, limits };
+        entry.set_amounts(Amounts { resources, limits });
         Ok(())
     }
 
@@ -420,9 +394,9 @@ impl Containerizer {
     /// An unknown id, a container that does not run, or groups that cannot be read.
     pub fn usage(&self, id: ContainerId) -> Result<Usage, ContainerizerError> {
         let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
-        let cgroups = entry.view.borrow().running.as_ref().and_then(|running| running.cgroups.clone());
+        let cgroups = entry.running().and_then(|running| running.cgroups);
         let cgroups = cgroups.ok_or(ContainerizerError::NotRunning(id))?;
-        let amounts = entry.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let amounts = entry.amounts();
         let quota: CpuQuota = self.shared.settings.request.cfs;
         cgroups
             .usage(&amounts.resources, &amounts.limits, quota, self.host)
@@ -436,13 +410,12 @@ impl Containerizer {
     /// An unknown id.
     pub fn status(&self, id: ContainerId) -> Result<ContainerStatus, ContainerizerError> {
         let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
-        let running = entry.view.borrow().running.clone();
-        Ok(ContainerStatus { container_id: id, running })
+        Ok(ContainerStatus { container_id: id, running: entry.running() })
     }
 
     /// The ids of all containers whose end was not told.
     pub fn containers(&self) -> Vec<ContainerId> {
-        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.shared.table.ids()
     }
 
     /// What became of pulls so far, for metrics.
@@ -474,20 +447,20 @@ impl Containerizer {
     /// The engine's id of a container that runs.
     pub(crate) fn engine_id(&self, id: ContainerId) -> Result<String, ContainerizerError> {
         let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
-        let engine_id = entry.view.borrow().running.as_ref().map(|running| running.engine_id.clone());
+        let engine_id = entry.running().map(|running| running.engine_id);
         engine_id.ok_or(ContainerizerError::NotRunning(id))
     }
 
     /// Adds what a container asked for to what it uses.
     pub(crate) fn add_bounds(&self, id: ContainerId, usage: &mut Usage) {
         let Some(entry) = self.entry(id) else { return };
-        let amounts = entry.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let amounts = entry.amounts();
         let quota = self.shared.settings.request.cfs;
         containerizer::cgroups::add_bounds(usage, &amounts.resources, &amounts.limits, quota, self.host);
     }
 
     fn entry(&self, id: ContainerId) -> Option<Entry> {
-        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.shared.table.get(id)
     }
 
     pub(crate) fn enter(
@@ -502,18 +475,13 @@ impl Containerizer {
         let (view, seen) = watch::channel(View::default());
         let (sender, notes) = crate::logs::notes();
         let amounts = Amounts { resources: task.resources.clone(), limits: task.limits };
-        let entry =
-            Entry { commands, view: seen.clone(), notes: sender, task: Arc::new(Mutex::new(amounts)) };
-        {
-            let mut table = self.shared.table.lock().unwrap_or_else(PoisonError::into_inner);
-            if table.contains_key(&id) {
-                return Err(ContainerizerError::AlreadyStarted(id));
-            }
-            table.insert(id, entry);
-        }
+        let entry = Entry::new(seen, amounts, Reach { commands, notes: sender });
+        let handle = entry.handle();
+        let entered = self.shared.table.enter(id, entry);
+        entered.map_err(|InUse| ContainerizerError::AlreadyStarted(id))?;
         let lines = Lines { commands: received, view, notes };
         let driver = Driver::new(self.shared.clone(), task, name, lines, removal, life);
-        Ok((driver, Handle::new(seen)))
+        Ok((driver, handle))
     }
 }
 

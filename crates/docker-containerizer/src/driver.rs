@@ -26,7 +26,7 @@ use crate::removal::remove;
 use crate::request::{Output, Request};
 use containerizer::blocking;
 use containerizer::cgroups::Cgroups;
-use containerizer::{Cause, Ending, EngineSeen, Exit, Failure, Kill, LogsEnd, Phase, Termination};
+use containerizer::{Cause, Ending, EngineSeen, Exit, Failure, Kill, Phase, Termination};
 use containerizer::{RemovalDelay, RunPaths};
 
 /// The signal that stops a container whose image names none.
@@ -438,16 +438,7 @@ impl Driver {
                 Ending::LaunchFailed(Failure::new("launch", "internal error"))
             }
         };
-        let killed = self.kill;
-        let termination = Termination {
-            ending,
-            killed,
-            limitation: None,
-            engine_error: None,
-            engine: EngineSeen::Throughout,
-            last_errors: String::new(),
-            logs: LogsEnd::Complete,
-        };
+        let termination = Termination { killed: self.kill, ..Termination::new(ending) };
         self.end(termination, None).await;
     }
 

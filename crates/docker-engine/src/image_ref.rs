@@ -133,11 +133,6 @@ impl ImageRef {
         }
     }
 
-    /// Says whether the registry is the default one, also when it was named.
-    pub fn is_default_registry(&self) -> bool {
-        self.registry() == Some(DEFAULT_REGISTRY)
-    }
-
     /// Returns the repository's path without the registry, `library/` included; `None` for an image id.
     pub fn path(&self) -> Option<&str> {
         match &self.target {

@@ -43,6 +43,7 @@ pub fn plain_settings(
     Settings {
         containment,
         logs: LogSettings { rotation: rotation(docker) },
+        drain_deadline: docker.logs.drain,
         fetcher,
         launcher_dir: docker.fetch.launcher_dir.as_deref().map(absolute),
         work_dir: work_dir.to_owned(),

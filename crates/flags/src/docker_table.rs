@@ -160,7 +160,7 @@ pub const DOCKER_FLAGS: &[FlagDef] = &[
         "docker_log_drain_timeout",
         FlagKind::Duration,
         Some("30secs"),
-        "How long the end of a log may take to be read after the container ended.",
+        "How long the end of a log may take to be read after the container ended. Of a task without an image: how long a reader of mesos-docker run that does not read may hold up its end.",
     ),
     flag(
         "docker_missed_exit_timeout",
@@ -301,7 +301,7 @@ pub const DOCKER_FLAGS: &[FlagDef] = &[
         "launcher_dir",
         FlagKind::Path,
         None,
-        "Directory of the program mesos-fetcher. Unset: beside the program that starts it.",
+        "Directory of the programs mesos-fetcher and mesos-containerizer. Unset: beside the program that starts them; mesos-containerizer is looked for there first.",
     ),
     flag(
         "fetcher_cache_dir",

@@ -30,6 +30,10 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// How long the execution of the command may take, whose file may be far away.
 const EXECUTION: Duration = Duration::from_secs(120);
 
+/// What an operator does about a program that is none of ours.
+const REMEDY: &str =
+    "is it this agent's own, of its version? Mesos' packages have another program of that name";
+
 /// The phase that failures here are of.
 const PHASE: &str = "start";
 
@@ -55,8 +59,8 @@ pub(crate) fn find_program(launcher_dir: Option<&Path>) -> Result<PathBuf, Strin
     found.ok_or_else(|| {
         let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
         format!(
-            "cannot find the program {PROGRAM} at {}: install it beside mesos-agent, or name its directory with \
-             --launcher_dir",
+            "cannot find the program {PROGRAM} at {}: install it beside this program, or name its directory \
+             with --launcher_dir",
             places.join(" or ")
         )
     })
@@ -84,7 +88,7 @@ impl Begun {
         let (child, socket, parent) = spawned;
         let command = parent.id();
         let mut begun = Self { socket, child, parent, command };
-        match timeout(ANSWER, begun.forked(&bytes)).await {
+        match timeout(ANSWER, begun.forked(program, &bytes)).await {
             Ok(Ok(command)) => {
                 begun.command = command;
                 Ok(begun)
@@ -141,12 +145,12 @@ impl Begun {
         });
     }
 
-    async fn forked(&mut self, order: &[u8]) -> Result<ProcessId, Failure> {
+    async fn forked(&mut self, program: &Path, order: &[u8]) -> Result<ProcessId, Failure> {
         let failed = |error: io::Error| {
-            let hint = "is it of the agent's version?";
+            let program = program.display();
             Failure::new(
                 PHASE,
-                format!("the program {PROGRAM} does not answer as it should ({hint}): {}", chain(&error)),
+                format!("{program} does not answer as it should ({REMEDY}): {}", chain(&error)),
             )
         };
         // One that ends at once may have told why.
@@ -187,7 +191,8 @@ fn spawn(
     let mut child = child?;
     // It is our child, so its number is its own until it is waited for.
     let held = try_look(child.id()).and_then(|stat| stat.map_or(Ok(None), |stat| Held::open(stat.id)));
-    let held = held.and_then(|held| held.ok_or(io::ErrorKind::NotFound.into()));
+    let held =
+        held.and_then(|held| held.ok_or_else(|| io::Error::other(format!("it ended at once ({REMEDY})"))));
     let known = held.and_then(|parent| Ok((UnixStream::from_std(ours)?, parent)));
     match known {
         Ok((socket, parent)) => {
@@ -221,4 +226,35 @@ fn start_failure(failure: &StartFailure) -> Failure {
         _ => "",
     };
     Failure::new(PHASE, format!("{failure}{hint}")).exit_code(failure.exit_code.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As where `--launcher_dir` is that of a stock installation: its program knows no such order and ends.
+    #[tokio::test]
+    async fn another_program_of_that_name_is_told_as_such() {
+        let program = Path::new("/bin/true");
+        let order = Order {
+            version: crate::parent::messages::VERSION,
+            sandbox: "/s".into(),
+            state: "/r".into(),
+            executable: "/bin/sh".into(),
+            arguments: vec!["sh".into()],
+            environment: Vec::new(),
+            identity: None,
+            owner: None,
+            limits: Vec::new(),
+            log_max_size: None,
+            log_max_files: 0,
+            tap: false,
+        };
+        for _ in 0..20 {
+            // It has ended before it is looked at, or has not.
+            let failure = Begun::begin(program, ContainerId::random(), &order, None, &[]).await.unwrap_err();
+            let told = failure.to_string();
+            assert!(told.contains(REMEDY) && told.contains("/bin/true"), "{told}");
+        }
+    }
 }

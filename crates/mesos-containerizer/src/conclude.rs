@@ -14,6 +14,8 @@ pub(crate) struct Seen {
     pub(crate) never_started: Option<String>,
     pub(crate) last_errors: String,
     pub(crate) logs: LogsEnd,
+    /// Whether it left a core dump.
+    pub(crate) dumped_core: bool,
 }
 
 /// Reads what the parent of a run has left in its state directory; `why` says why nothing is known when it has left
@@ -21,7 +23,13 @@ pub(crate) struct Seen {
 pub(crate) fn seen(state: Option<&Path>, why: Unknown) -> Seen {
     // A process without a parent of ours has written into its files itself.
     let logs = if why == Unknown::NotOurs { LogsEnd::Complete } else { LogsEnd::Incomplete };
-    let unknown = || Seen { exit: Exit::Unknown(why), never_started: None, last_errors: String::new(), logs };
+    let unknown = || Seen {
+        exit: Exit::Unknown(why),
+        never_started: None,
+        last_errors: String::new(),
+        logs,
+        dumped_core: false,
+    };
     let Some(state) = state else { return unknown() };
     match End::load(state) {
         Ok(Some(end)) => Seen {
@@ -36,6 +44,7 @@ pub(crate) fn seen(state: Option<&Path>, why: Unknown) -> Seen {
             },
             last_errors: end.last_errors,
             logs: if end.is_complete { LogsEnd::Complete } else { LogsEnd::Incomplete },
+            dumped_core: end.dumped_core,
         },
         Ok(None) => unknown(),
         Err(error) => {
@@ -68,6 +77,7 @@ mod tests {
             never_started: None,
             last_errors: "e".into(),
             logs: LogsEnd::Incomplete,
+            dumped_core: false,
         };
         assert_eq!(write(r#"{"exited":{"code":3}}"#), code);
         assert_eq!(write(r#"{"signalled":{"signal":9}}"#).exit, Exit::Signal(9));

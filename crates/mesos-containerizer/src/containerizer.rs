@@ -4,11 +4,10 @@
 //! leaves nothing behind, destroy ends only when nothing of the container is left, and a container whose agent was
 //! replaced keeps its exit status. Each container is owned by its driver; a verb looks its driver up and talks to it.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use containerizer::{Kill, Usage, View, blocking, chain};
+use containerizer::{Amounts, InUse, Kill, Table, Usage, View, blocking, chain};
 use mesos_types::resource::LocalVolume;
 use mesos_types::{ContainerId, EnvVar, PersistentVolume, PlainTaskSpec, TaskLimits, TaskResources};
 use sandbox::Owner;
@@ -42,26 +41,20 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// The program of parents, or why there is none.
     pub(crate) program: Result<PathBuf, String>,
-    table: Mutex<BTreeMap<ContainerId, Entry>>,
+    table: Table<Running, Reach>,
 }
 
+/// How a container is reached, and what it runs with.
 #[derive(Debug, Clone)]
-struct Entry {
+struct Reach {
     commands: mpsc::Sender<Command>,
-    view: watch::Receiver<View<Running>>,
     /// Where its parent listens; none for a process without a parent of ours.
     state: Option<PathBuf>,
-    amounts: Arc<Mutex<Amounts>>,
     surroundings: Arc<Beside>,
     live: Arc<Mutex<Option<Live>>>,
 }
 
-/// What a container asks for, which an update changes.
-#[derive(Debug, Clone)]
-struct Amounts {
-    resources: TaskResources,
-    limits: TaskLimits,
-}
+type Entry = containerizer::Entry<Running, Reach>;
 
 /// What a container shares with commands beside it, but for its groups.
 #[derive(Debug)]
@@ -85,40 +78,26 @@ pub struct Containerizer {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What is known of a container (`ContainerStatus`).
-#[derive(Debug, Clone)]
-pub struct ContainerStatus {
-    /// The container.
-    pub container_id: ContainerId,
-    /// Its first process; `None` before it was started.
-    pub running: Option<Running>,
-}
+/// What is known of a container: its first process, once it was started.
+pub type ContainerStatus = containerizer::ContainerStatus<Running>;
 
 impl Shared {
     /// Whether another container has a persistent volume too.
     pub(crate) fn is_used_beside(&self, id: ContainerId, volume: &LocalVolume) -> bool {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = table.iter().filter(|(other, _)| **other != id);
-        others.into_iter().any(|(_, entry)| {
-            let amounts = entry.amounts.lock().unwrap_or_else(PoisonError::into_inner);
-            amounts.resources.volumes.iter().any(|used| used.volume == *volume)
-        })
+        self.table.is_used_beside(id, volume)
     }
 
     /// Takes note of what a container is made of, from its start on.
     pub(crate) fn runs(&self, id: ContainerId, watched: &Watched) {
-        let entry = self.table.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-        let Some(entry) = entry else { return };
-        let resources = entry.amounts.lock().unwrap_or_else(PoisonError::into_inner).resources.clone();
-        watched.contained.watch_disk(&watched.sandbox, &resources);
+        let Some(entry) = self.table.get(id) else { return };
+        watched.contained.watch_disk(&watched.sandbox, &entry.amounts().resources);
         let live = Live { subject: watched.subject.clone(), contained: watched.contained.clone() };
-        *entry.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live);
+        *entry.more.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live);
     }
 
     /// Drops the container from the table when its end is told.
     pub(crate) fn forget(&self, view: &watch::Sender<View<Running>>) {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.retain(|_, entry| !view.subscribe().same_channel(&entry.view));
+        self.table.forget(view);
     }
 }
 
@@ -130,7 +109,7 @@ impl Containerizer {
         if let Err(why) = &program {
             tracing::warn!("tasks without an image cannot be started: {why}");
         }
-        let shared = Shared { settings, tasks: TaskTracker::new(), program, table: Mutex::default() };
+        let shared = Shared { settings, tasks: TaskTracker::new(), program, table: Table::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -155,16 +134,16 @@ impl Containerizer {
     /// The handle's `terminated` tells the end, once nothing of the container is left.
     pub fn destroy(&self, id: ContainerId, kill: Kill) -> Option<Handle> {
         let entry = self.entry(id)?;
-        if entry.commands.try_send(Command::Destroy(kill)).is_err() {
+        if entry.more.commands.try_send(Command::Destroy(kill)).is_err() {
             tracing::debug!(container_id = %id, "it is ending, or has kills enough");
         }
-        Some(Handle::new(entry.view))
+        Some(entry.handle())
     }
 
     /// Appends a line of ours to the standard error of a container that runs, where its owner looks. A container that does
     /// not run, or whose parent does not listen, gets none. Never waits.
     pub fn note(&self, id: ContainerId, line: &str) {
-        let Some(state) = self.entry(id).and_then(|entry| entry.state) else {
+        let Some(state) = self.entry(id).and_then(|entry| entry.more.state) else {
             tracing::debug!(container_id = %id, line, "no container for a note");
             return;
         };
@@ -176,7 +155,7 @@ impl Containerizer {
     /// The end of a container; `None` for an unknown id.
     #[must_use]
     pub fn wait(&self, id: ContainerId) -> Option<Handle> {
-        self.entry(id).map(|entry| Handle::new(entry.view))
+        self.entry(id).map(|entry| entry.handle())
     }
 
     /// Changes what a container may use.
@@ -197,22 +176,19 @@ impl Containerizer {
             tracing::warn!(container_id = %id, "an unknown container is not updated");
             return Ok(());
         };
-        let live = entry.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(live) = live else {
+        let Some(live) = live(&entry) else {
             tracing::warn!(container_id = %id, "a container that does not run is not updated");
             return Ok(());
         };
-        let given: Vec<_> = {
-            let amounts = entry.amounts.lock().unwrap_or_else(PoisonError::into_inner);
-            let had = &amounts.resources.volumes;
-            resources.volumes.iter().filter(|volume| !had.contains(volume)).cloned().collect()
-        };
+        let had = entry.amounts().resources.volumes;
+        let given: Vec<_> =
+            resources.volumes.iter().filter(|volume| !had.contains(volume)).cloned().collect();
         if !given.is_empty() {
             blocking(|| self.give(id, &entry, &given))?;
         }
         blocking(|| live.contained.update(&resources, &limits))
             .map_err(|source| ContainerizerError::Contain { container_id: id, what: "update", source })?;
-        *entry.amounts.lock().unwrap_or_else(PoisonError::into_inner) = Amounts { resources, limits };
+        entry.set_amounts(Amounts { resources, limits });
         Ok(())
     }
 
@@ -223,10 +199,8 @@ impl Containerizer {
     /// An unknown id, a container that does not run, or groups that cannot be read.
     pub fn usage(&self, id: ContainerId) -> Result<Usage, ContainerizerError> {
         let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
-        let live = entry.live.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let live = live.ok_or(ContainerizerError::NotRunning(id))?;
-        let Amounts { resources, limits } =
-            entry.amounts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let live = live(&entry).ok_or(ContainerizerError::NotRunning(id))?;
+        let Amounts { resources, limits } = entry.amounts();
         blocking(|| live.contained.usage(live.subject.supervisor(), &resources, &limits))
             .map_err(|error| ContainerizerError::Usage { container_id: id, why: chain(&error) })
     }
@@ -238,17 +212,16 @@ impl Containerizer {
     /// An unknown id.
     pub fn status(&self, id: ContainerId) -> Result<ContainerStatus, ContainerizerError> {
         let entry = self.entry(id).ok_or(ContainerizerError::Unknown(id))?;
-        let running = entry.view.borrow().running.clone();
-        Ok(ContainerStatus { container_id: id, running })
+        Ok(ContainerStatus { container_id: id, running: entry.running() })
     }
 
     /// What a command beside a container's own shares with it; `None` for a container that does not run.
     #[must_use]
     pub fn surroundings(&self, id: ContainerId) -> Option<Surroundings> {
         let entry = self.entry(id)?;
-        let live = entry.live.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let live = live(&entry)?;
         let program = self.shared.program.as_ref().ok()?.clone();
-        let beside = &entry.surroundings;
+        let beside = &entry.more.surroundings;
         Some(Surroundings {
             program,
             sandbox: beside.sandbox.clone(),
@@ -262,7 +235,7 @@ impl Containerizer {
     /// The ids of all containers whose end was not told.
     #[must_use]
     pub fn containers(&self) -> Vec<ContainerId> {
-        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.shared.table.ids()
     }
 
     /// What the fetcher counted, for metrics.
@@ -292,7 +265,7 @@ impl Containerizer {
         entry: &Entry,
         volumes: &[PersistentVolume],
     ) -> Result<(), ContainerizerError> {
-        let beside = &entry.surroundings;
+        let beside = &entry.more.surroundings;
         let owner = beside.identity.as_ref().and_then(|user| Owner::new(user.uid, user.gid).ok());
         let work_dir = &self.shared.settings.work_dir;
         let is_used = |volume: &LocalVolume| self.shared.is_used_beside(id, volume);
@@ -302,7 +275,7 @@ impl Containerizer {
     }
 
     fn entry(&self, id: ContainerId) -> Option<Entry> {
-        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.shared.table.get(id)
     }
 
     /// What a container is given, and what commands beside it share.
@@ -338,22 +311,17 @@ impl Containerizer {
         let (commands, received) = mpsc::channel(COMMANDS);
         let (view, seen) = watch::channel(View::default());
         let amounts = Amounts { resources: task.resources.clone(), limits: task.limits };
-        let entry = Entry {
-            commands,
-            view: seen.clone(),
-            state,
-            amounts: Arc::new(Mutex::new(amounts)),
-            surroundings: Arc::new(beside),
-            live: Arc::default(),
-        };
-        {
-            let mut table = self.shared.table.lock().unwrap_or_else(PoisonError::into_inner);
-            if table.contains_key(&id) {
-                return Err(ContainerizerError::AlreadyStarted(id));
-            }
-            table.insert(id, entry);
-        }
+        let reach = Reach { commands, state, surroundings: Arc::new(beside), live: Arc::default() };
+        let entry = Entry::new(seen, amounts, reach);
+        let handle = entry.handle();
+        let entered = self.shared.table.enter(id, entry);
+        entered.map_err(|InUse| ContainerizerError::AlreadyStarted(id))?;
         let driver = Driver { shared: self.shared.clone(), id, commands: received, view, life, kill: None };
-        Ok((driver, Handle::new(seen)))
+        Ok((driver, handle))
     }
+}
+
+/// What a container runs as; `None` before it was started.
+fn live(entry: &Entry) -> Option<Live> {
+    entry.more.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -29,7 +29,7 @@ use crate::prepare::{EarlyLogs, Ordered, account, fetch};
 use crate::processes::ProcessId;
 use crate::record::Record;
 use crate::stop::Stopping;
-use crate::subject::Subject;
+use crate::subject::{Subject, ended};
 use crate::tap;
 
 /// The grace of a kill that asks for more than time has.
@@ -42,9 +42,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// How often in a row nothing has to be found before nothing is left: a list of processes is not made in one moment, and one
 /// that forks and ends all the time may be missing in it.
 const QUIET: usize = 5;
-
-/// How long somebody who looks on may take for the last of the output.
-const COPIED: Duration = Duration::from_secs(30);
 
 /// What a driver is told from outside.
 #[derive(Debug)]
@@ -239,8 +236,9 @@ impl Driver {
             );
             let reader = reader.ok()?;
             let (all, copied) = oneshot::channel();
+            let (ended, patience) = (ended(command), shared.settings.drain_deadline);
             shared.tasks.spawn(async move {
-                reader.copy(tap).await;
+                reader.copy(tap, ended, patience).await;
                 // Nobody waits any more when the runtime shuts down.
                 let _ = all.send(());
             });
@@ -269,7 +267,7 @@ impl Driver {
         let limitation = limitation.or_else(|| blocking(|| watched.contained.limitation()));
         if let Some(copied) = watched.copied.take() {
             // Who looks on has the last words before the end.
-            let _ = timeout(COPIED, copied).await;
+            let _ = timeout(self.shared.settings.drain_deadline, copied).await;
         }
         self.conclude(&watched, limitation).await;
     }
@@ -366,6 +364,7 @@ impl Driver {
         termination.limitation = limitation.filter(|_| is_limited);
         termination.last_errors = seen.last_errors;
         termination.logs = seen.logs;
+        termination.dumped_core = seen.dumped_core;
         self.end(termination, Some(&watched.contained)).await;
     }
 

@@ -7,7 +7,7 @@ use std::process::Child;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use containerizer::Pidfd;
+use containerizer::{Pidfd, blocking};
 use mesos_types::ContainerId;
 use rustix::process::Signal;
 
@@ -42,6 +42,22 @@ pub(crate) enum Subject {
 pub(crate) struct Held {
     pidfd: Pidfd,
     id: ProcessId,
+}
+
+/// Waits until a process has ended, whoever waits for it; for ever where the system does not tell.
+///
+/// # Cancel safety
+///
+/// May be dropped.
+pub(crate) async fn ended(id: ProcessId) {
+    match blocking(|| Held::open(id)) {
+        Ok(Some(held)) => held.ended().await,
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(pid = id.pid, %error, "a process cannot be watched");
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Whether the process with this number is of this container, as its environment or its groups say. Blocks for a moment.

@@ -262,6 +262,31 @@ async fn a_tap_has_all_of_the_output_before_the_end() {
     assert_eq!((out, err), (fs::read(run.sandbox().join("stdout")).unwrap(), b"why\n".to_vec()));
 }
 
+/// Who looks on and does not read holds up the end for a while, and no longer; how the command ended is known.
+#[rstest::rstest]
+#[case::by_itself(Exit::Code(3))]
+#[case::killed(Exit::Signal(9))]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tap_that_nobody_reads_does_not_hold_up_the_end(#[case] exit: Exit) {
+    let Some(lab) = Lab::with_drain(Launcher::Tree, Duration::from_millis(300)) else { return };
+    let run = lab.run("yes & while [ ! -e go ]; do sleep 0.05; done; exit 3");
+    let (tap, chunks) = tokio::sync::mpsc::channel(1);
+    let mut order = run.order();
+    order.tap = Some(tap);
+    let mut handle = lab.containerizer.launch(order).unwrap();
+    // The pipe to who looks on is full, or about to be: with pieces of one page it takes no more than half of its size.
+    let printed = || fs::metadata(run.sandbox().join("stdout")).is_ok_and(|file| file.len() > 1 << 14);
+    common::eventually("the output", printed).await;
+    match exit {
+        Exit::Signal(_) => drop(lab.containerizer.destroy(run.id(), AT_ONCE)),
+        _ => fs::write(run.sandbox().join("go"), "").unwrap(),
+    }
+    let end = terminated(&mut handle).await;
+    assert_eq!(end.ending, Ending::Exited(exit));
+    assert_eq!(end.logs, LogsEnd::Complete);
+    drop(chunks);
+}
+
 /// A parent that is killed takes the command with it, and what that left is found; the exit is honestly unknown.
 #[rstest::rstest]
 #[tokio::test(flavor = "multi_thread")]

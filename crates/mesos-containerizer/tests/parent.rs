@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, symlink};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -181,6 +182,17 @@ fn the_end_is_left_on_disk(#[case] script: &str, #[case] expected: Ended) {
     assert!(end.is_complete);
 }
 
+/// As the system says it of the same command: whether it can leave one is a matter of the machine.
+#[test]
+fn a_core_dump_is_told() {
+    let script = "ulimit -c unlimited 2> /dev/null || :; kill -ABRT $$";
+    let dir = tempfile::tempdir().unwrap();
+    let alone = Command::new("sh").args(["-c", script]).current_dir(dir.path()).status().unwrap();
+    let end = Run::shell(script).ended();
+    assert_eq!((end.ended, end.dumped_core), (Ended::Signalled { signal: 6 }, alone.core_dumped()));
+    assert!(!Run::shell("kill -KILL $$").ended().dumped_core);
+}
+
 #[test]
 fn output_is_in_the_sandbox_and_the_last_of_stderr_with_the_end() {
     let run = Run::shell("pwd; echo out; echo why >&2; printf 'no end' >&2");
@@ -318,7 +330,8 @@ fn a_command_whose_parent_is_killed_ends_too() {
     let waiting = Run::shell(&format!("sleep {mark}")).fork();
     let command = waiting.command;
     drop(waiting);
-    eventually("it never starts", || processes::look(command).is_none());
+    // Who waits for it now is nobody of ours.
+    eventually("it never starts", || processes::look(command).is_none_or(|stat| stat.is_zombie));
 }
 
 #[test]
@@ -350,6 +363,15 @@ fn what_a_command_leaves_behind_is_killed(#[case] script: &str) {
     ));
     assert_eq!(run.ended().ended, Ended::Exited { code: 4 }, "{}", run.read("stderr"));
     assert!(!is_there(&mark), "something is left");
+}
+
+/// The status of the command is not taken for that of one of the many that end at the same moment.
+#[test]
+fn a_command_that_ends_among_others_keeps_its_status() {
+    for _ in 0..10 {
+        let run = Run::shell("i=0; while [ $i -lt 40 ]; do i=$((i+1)); (: &); done; exit 6");
+        assert_eq!(run.ended().ended, Ended::Exited { code: 6 }, "{}", run.read("stderr"));
+    }
 }
 
 #[test]

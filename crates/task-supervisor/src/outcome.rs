@@ -98,7 +98,8 @@ fn destroyed(phase: Phase, cause: Option<KillCause>) -> Outcome {
 }
 
 fn exited(kind: Kind, termination: &Termination, exit: &Exit, cause: Option<KillCause>) -> Outcome {
-    let (code, message) = (exit_code(exit), said(kind, exit));
+    let core = if termination.dumped_core { " (core dumped)" } else { "" };
+    let (code, message) = (exit_code(exit), format!("{}{core}", said(kind, exit)));
     let plain = |state, reason| Outcome {
         state,
         reason,
@@ -119,18 +120,21 @@ fn exited(kind: Kind, termination: &Termination, exit: &Exit, cause: Option<Kill
         ) => plain(TaskState::TaskKilled, None),
         (None, Some(limitation), _) => {
             let (reason, what) = match limitation {
-                Limitation::Memory(Some(limit)) => (
+                Limitation::Memory { limit: Some(limit), peak } => (
                     Reason::ContainerLimitationMemory,
                     match kind {
                         Kind::Docker => format!("Memory limit exceeded: {}MB; {message}", limit.0),
-                        // The beginning of the sentence of stock's isolator.
-                        Kind::Mesos => format!(
-                            "Memory limit exceeded: Requested: {}; {message}",
-                            bytes(limit.0.saturating_mul(1 << 20))
-                        ),
+                        // The sentence of stock's isolator (`MemorySubsystemProcess::oom`).
+                        Kind::Mesos => {
+                            let requested = bytes(limit.0.saturating_mul(1 << 20));
+                            let used = peak
+                                .map(|peak| format!(" Maximum Used: {}", bytes(peak)))
+                                .unwrap_or_default();
+                            format!("Memory limit exceeded: Requested: {requested}{used}; {message}")
+                        }
                     },
                 ),
-                Limitation::Memory(None) => {
+                Limitation::Memory { limit: None, .. } => {
                     (Reason::ContainerLimitationMemory, format!("Memory of the host exhausted; {message}"))
                 }
                 Limitation::Disk { used, quota } => (
@@ -262,25 +266,18 @@ fn skip_escape(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use docker_containerizer::{Failure, LogsEnd, Unknown};
+    use docker_containerizer::{Failure, Unknown};
     use mesos_types::Megabytes;
 
     fn ended(ending: Ending, limitation: Option<Limitation>) -> Termination {
-        Termination {
-            ending,
-            killed: None,
-            limitation,
-            engine_error: None,
-            engine: EngineSeen::Throughout,
-            last_errors: String::new(),
-            logs: LogsEnd::Complete,
-        }
+        Termination { limitation, ..Termination::new(ending) }
     }
 
     fn exit(code: i64) -> Termination {
         ended(Ending::Exited(Exit::Code(code)), None)
     }
 
+    const OUT_OF_MEMORY: Limitation = Limitation::Memory { limit: Some(Megabytes(32)), peak: None };
     const KILLED: Option<KillCause> = Some(KillCause::Framework);
     const COMPLETED: Option<KillCause> = Some(KillCause::CompletionTime);
 
@@ -312,7 +309,7 @@ mod tests {
         143
     )]
     #[case::out_of_memory(
-        ended(Ending::Exited(Exit::Code(137)), Some(Limitation::Memory(Some(Megabytes(32))))),
+        ended(Ending::Exited(Exit::Code(137)), Some(OUT_OF_MEMORY)),
         None,
         TaskState::TaskFailed,
         Some(Reason::ContainerLimitationMemory),
@@ -414,9 +411,18 @@ mod tests {
         "Command terminated with signal Terminated",
         143
     )]
+    #[case::out_of_memory_as_counted(
+        Exit::Signal(9),
+        Some(Limitation::Memory { limit: Some(Megabytes(32)), peak: Some((32 << 20) - 4096) }),
+        None,
+        TaskState::TaskFailed,
+        Some(Reason::ContainerLimitationMemory),
+        "Memory limit exceeded: Requested: 32MB Maximum Used: 32764KB; Command terminated with signal Killed",
+        137
+    )]
     #[case::out_of_memory(
         Exit::Signal(9),
-        Some(Limitation::Memory(Some(Megabytes(32)))),
+        Some(OUT_OF_MEMORY),
         None,
         TaskState::TaskFailed,
         Some(Reason::ContainerLimitationMemory),
@@ -499,6 +505,17 @@ mod tests {
         let outcome = outcome(Kind::Docker, &stopped(EngineSeen::Ended), None);
         assert_eq!((outcome.state, outcome.exit_code), (TaskState::TaskFailed, 125));
         assert!(outcome.message.contains("live-restore is off"), "{}", outcome.message);
+    }
+
+    /// As stock says it, whoever ended it (`WSTRINGIFY` of stout).
+    #[rstest::rstest]
+    #[case(None, TaskState::TaskFailed)]
+    #[case(KILLED, TaskState::TaskKilled)]
+    fn a_core_dump_is_told(#[case] cause: Option<KillCause>, #[case] state: TaskState) {
+        let aborted = Termination { dumped_core: true, ..ended(Ending::Exited(Exit::Signal(6)), None) };
+        let outcome = outcome(Kind::Mesos, &aborted, cause);
+        assert_eq!((outcome.state, outcome.exit_code), (state, 134));
+        assert_eq!(outcome.message, "Command terminated with signal Aborted (core dumped)");
     }
 
     #[test]

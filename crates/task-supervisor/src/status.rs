@@ -133,9 +133,9 @@ impl StatusMaker {
     /// The terminal status.
     pub fn terminal(&self, outcome: &Outcome) -> v1::TaskStatus {
         let limited = match outcome.limitation {
-            Some(Limitation::Memory(Some(limit))) => Some(("mem", real(limit.0))),
+            Some(Limitation::Memory { limit: Some(limit), .. }) => Some(("mem", real(limit.0))),
             Some(Limitation::Disk { quota, .. }) => Some(("disk", real(quota) / f64::from(1 << 20))),
-            Some(Limitation::Memory(None)) | None => None,
+            Some(Limitation::Memory { limit: None, .. }) | None => None,
         };
         let limitation = limited.map(|(name, value)| v1::TaskResourceLimitation {
             resources: vec![v1::Resource {
@@ -152,18 +152,6 @@ impl StatusMaker {
             limitation,
             healthy: outcome.healthy,
             ..self.status(outcome.state)
-        }
-    }
-
-    /// TASK_FAILED of a task that could not be launched at all: a field that cannot be honoured, a sandbox that cannot be
-    /// made. `why` is the chain of causes.
-    pub fn not_launched(&self, why: &str) -> v1::TaskStatus {
-        let reason = Reason::ContainerLaunchFailed;
-        v1::TaskStatus {
-            message: Some(format!("Failed to launch container: {why}")),
-            reason: Some(reason.into()),
-            source: Some(source(Some(reason)).into()),
-            ..self.status(v1::TaskState::TaskFailed)
         }
     }
 

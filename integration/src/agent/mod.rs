@@ -17,6 +17,7 @@ use crate::images::TestImage;
 use crate::reference::Master;
 use crate::sweep::{SCOPE_LABEL, TestScope};
 
+pub use crate::ports::free_port;
 pub use contained::{Contained, Ended};
 pub use scene::{PATIENT, Scene, ends, files, running, states};
 
@@ -61,16 +62,6 @@ pub fn task(scope: &TestScope, line: &str) -> Value {
             "image": TestImage::Busybox.reference(), "network": "HOST", "parameters": [parameter],
         } },
     })
-}
-
-/// A port of this machine that nobody listens at. An agent keeps its port over its restarts, or it may not keep its id.
-///
-/// # Errors
-///
-/// There is none.
-pub fn free_port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
-    Ok(listener.local_addr()?.port())
 }
 
 impl Agent {

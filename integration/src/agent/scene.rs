@@ -47,7 +47,16 @@ impl Scene {
     ///
     /// One of them does not start.
     pub async fn in_scope(scope: TestScope, flags: &[&str]) -> Result<Self> {
-        let master = Master::start(&scope.subdir("master")?, &[]).await?;
+        Self::with_master(scope, &[], flags).await
+    }
+
+    /// As [`Scene::in_scope`], at a master with these flags.
+    ///
+    /// # Errors
+    ///
+    /// One of them does not start.
+    pub async fn with_master(scope: TestScope, of_master: &[&str], flags: &[&str]) -> Result<Self> {
+        let master = Master::start(&scope.subdir("master")?, of_master).await?;
         let agent = Agent::start(&scope, &master, flags).await?;
         Ok(Self { master, agent, scope })
     }

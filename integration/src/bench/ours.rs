@@ -6,21 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use docker_containerizer::logs::LogSettings;
-use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
-use docker_containerizer::{
-    Containerizer, CredentialSources, FetchedCredentials, Identity, ProxyVariables, RemovalDelay, Settings,
-};
+use docker_containerizer::{Containerizer, Identity};
 use docker_engine::{Engine, EngineOptions};
 use mesos_proto::v1;
-use mesos_types::{ContainerId, Strictness};
-use sandbox::RotationPolicy;
+use mesos_types::ContainerId;
 use task_supervisor::{
     KillRequest, Supervisor, SupervisorSettings, TaskHandle, TaskKilling, TaskOrder, Update,
 };
 
 use super::side::{Launched, Network, Side};
 use crate::images::TestImage;
+use crate::supervised::settings;
 use crate::sweep::SCOPE_LABEL;
 
 /// How long a launch or a removal may take before the measurement is given up.
@@ -33,36 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The engine doesn't answer.
 pub async fn side(socket: &Path, scope: &str, work_dir: &Path, at_once: usize) -> Result<Side> {
     let engine = Engine::connect(EngineOptions::new(socket)).await.context("connect to the engine")?;
-    let settings = Settings {
-        request: RequestSettings {
-            sandbox_directory: "/mnt/mesos/sandbox".into(),
-            cfs: CpuQuota::FromLimit,
-            default_dns: DefaultDns::default(),
-            engine_log: EngineLog { driver: "local".into(), max_size: 10 << 20, max_files: 2 },
-            proxies: ProxyVariables::default(),
-            policy: Default::default(),
-        },
-        logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
-        drain_deadline: PATIENCE,
-        exit_deadline: PATIENCE,
-        pulls: docker_containerizer::PullSettings::default(),
-        credentials: CredentialSources::default(),
-        fetched_credentials: FetchedCredentials::Stay,
-        fetcher: crate::fetch::fetcher(work_dir.join("fetch")),
-    };
-    let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
-    let supervisor = Supervisor::new(
-        containerizer,
-        SupervisorSettings {
-            work_dir: work_dir.canonicalize().context("find the work directory")?,
-            default_grace: Duration::ZERO,
-            reading: Strictness::Lenient.into(),
-            removal: RemovalDelay::After(Duration::ZERO),
-            host_address: None,
-            masked: task_supervisor::MaskedVariables::default(),
-            checks: task_supervisor::CheckSettings::default(),
-        },
-    );
+    let docker = settings::docker(work_dir);
+    let containerizer = Containerizer::new(engine, docker).await.context("make the containerizer")?;
+    let work_dir = work_dir.canonicalize().context("find the work directory")?;
+    let settings = SupervisorSettings { default_grace: Duration::ZERO, ..settings::supervisor(&work_dir) };
+    let supervisor = Supervisor::new(containerizer, settings);
     let scope = scope.to_owned();
     Ok(Side {
         name: "ours",

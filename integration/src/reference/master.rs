@@ -13,8 +13,12 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use super::{Events, PATIENCE, Server, tool};
 use crate::eventually;
 
-/// How often the master looks whether an agent lives, and after how many misses it does not.
-const PINGS: [&str; 2] = ["--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=5"];
+/// How often the master looks whether an agent lives, and after how many misses it does not: a slow machine may take its
+/// time between an agent's end and its next start.
+const PINGS: [&str; 2] = ["--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=60"];
+
+/// The flag of a master that gives an agent up soon, for tests of that.
+pub const IMPATIENT: &str = "--max_agent_ping_timeouts=5";
 
 /// A master. Dropping it ends the process.
 #[derive(Debug)]
@@ -254,12 +258,17 @@ impl Framework {
 }
 
 async fn serve(work_dir: &Path, flags: &[String], port: u16) -> Result<Server> {
+    let name = |flag: &str| flag.split('=').next().unwrap_or(flag).to_owned();
+    let given: Vec<String> = flags.iter().map(|flag| name(flag)).collect();
+    let pings = PINGS.into_iter().filter(|flag| !given.contains(&name(flag))).map(str::to_owned);
+    // One that is started again must find its port free.
+    let at = if port == 0 { crate::ports::free_port()? } else { port };
     let server = Server::start(
         work_dir,
-        ["master".into(), format!("--port={port}"), "--ip=127.0.0.1".into()]
+        ["master".into(), format!("--port={at}"), "--ip=127.0.0.1".into()]
             .into_iter()
             .chain(["--allocation_interval=100ms".into()])
-            .chain(PINGS.map(str::to_owned))
+            .chain(pings)
             .chain([format!("--work_dir={}", work_dir.join("registry").display())])
             .chain(flags.iter().cloned()),
     )
@@ -269,6 +278,6 @@ async fn serve(work_dir: &Path, flags: &[String], port: u16) -> Result<Server> {
         Ok((metrics["master/elected"].as_f64() == Some(1.0)).then_some(()))
     })
     .await?;
-    ensure!(port == 0 || server.port == port, "the master came back on another port");
+    ensure!(server.port == at, "the master came back on another port");
     Ok(server)
 }

@@ -5,23 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use docker_containerizer::logs::LogSettings;
 use docker_containerizer::names::container_name;
 use docker_containerizer::policy::Policy;
-use docker_containerizer::request::{CpuQuota, DefaultDns, EngineLog, RequestSettings};
+use docker_containerizer::request::{CpuQuota, DefaultDns, RequestSettings};
 use docker_containerizer::{
     Containerizer, CredentialSources, FetchedCredentials, Identity, ProxyVariables, PullSettings,
     RemovalDelay, Settings,
 };
 use docker_engine::{Deadlines, Engine, EngineOptions, ExtraHeaders};
 use mesos_types::{ContainerId, ProcessUser, Reading, Strictness};
-use sandbox::RotationPolicy;
 use task_supervisor::{
     Adoption, RunLayout, Supervisor, SupervisorSettings, TaskKilling, TaskOrder, owner_of,
 };
 use tokio::time::timeout;
 
-use super::{PATIENCE, Task, Watched};
+use super::{PATIENCE, Task, Watched, settings};
 use crate::engine::TestEngine;
 use crate::sweep::TestScope;
 
@@ -249,34 +247,26 @@ async fn supervisor(engine: &TestEngine, work_dir: &Path, options: &Options) -> 
     to_engine.deadlines = options.deadlines.clone();
     to_engine.headers = options.headers.clone();
     let engine = Engine::connect(to_engine).await.context("connect to the engine")?;
-    let settings = Settings {
+    let usual = settings::docker(work_dir);
+    let docker = Settings {
         request: RequestSettings {
-            sandbox_directory: "/mnt/mesos/sandbox".into(),
             cfs: options.cfs,
             default_dns: options.default_dns.clone(),
-            engine_log: EngineLog { driver: "local".into(), max_size: 10 << 20, max_files: 2 },
             proxies: options.proxies.clone(),
             policy: options.policy.clone(),
+            ..usual.request
         },
-        logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
-        drain_deadline: PATIENCE,
-        exit_deadline: PATIENCE,
         pulls: options.pulls,
         credentials: options.credentials.clone(),
         fetched_credentials: options.fetched_credentials,
-        fetcher: crate::fetch::fetcher(work_dir.join("fetch")),
+        ..usual
     };
-    let containerizer = Containerizer::new(engine, settings).await.context("make the containerizer")?;
-    Ok(Supervisor::new(
-        containerizer,
-        SupervisorSettings {
-            work_dir: work_dir.to_owned(),
-            default_grace: Duration::from_secs(3),
-            reading: Reading { strictness: Strictness::Lenient, user: options.user },
-            removal: options.removal,
-            host_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
-            masked: task_supervisor::MaskedVariables::default(),
-            checks: task_supervisor::CheckSettings::default(),
-        },
-    ))
+    let containerizer = Containerizer::new(engine, docker).await.context("make the containerizer")?;
+    let settings = SupervisorSettings {
+        reading: Reading { strictness: Strictness::Lenient, user: options.user },
+        removal: options.removal,
+        host_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+        ..settings::supervisor(work_dir)
+    };
+    Ok(Supervisor::new(containerizer, settings))
 }

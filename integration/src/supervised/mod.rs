@@ -5,11 +5,13 @@
 //! * [`Plain`]: a supervisor of tasks without an image, which needs no engine;
 //! * [`Task`]: a TaskInfo, built step by step;
 //! * [`Watched`]: a launched task; waits for its states, each with a deadline, and reads its sandbox;
-//! * [`Registry`]: an image registry of the test's own.
+//! * [`Registry`]: an image registry of the test's own;
+//! * [`settings`]: what supervisors and containerizers are made with.
 
 mod agent;
 mod plain;
 mod registry;
+pub mod settings;
 mod task;
 mod watched;
 

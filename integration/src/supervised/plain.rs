@@ -1,29 +1,31 @@
 //! Owns a supervisor of plain tasks of one test: no engine, processes of this machine below a directory of its own.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use flags::DockerSettings;
 use flags::agent::ContainmentFlags;
 use mesos_containerizer::Containerizer;
 use mesos_proto::v1;
-use mesos_types::{ContainerId, EnvVar, Strictness};
+use mesos_types::{ContainerId, EnvVar};
 use task_supervisor::{
-    Adoption, CheckSettings, Composing, Given, MaskedVariables, RunLayout, Supervisor, SupervisorSettings,
-    TaskKilling, TaskOrder,
+    Adoption, Composing, Given, RunLayout, Supervisor, SupervisorSettings, TaskKilling, TaskOrder,
 };
 use tokio::time::timeout;
 
 use super::{PATIENCE, Watched};
+use crate::TestScope;
+use crate::processes::{Left, Mark};
 use docker_containerizer::{Identity, RemovalDelay};
 
-/// A supervisor of plain tasks. Ended with [`Plain::end`].
+/// A supervisor of plain tasks. Ended with [`Plain::end`]; dropping it ends what is left.
 #[derive(Debug)]
 pub struct Plain {
     supervisor: Supervisor,
-    dir: tempfile::TempDir,
+    work_dir: PathBuf,
     root: String,
+    /// It goes last.
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Plain {
@@ -38,7 +40,18 @@ impl Plain {
         let work_dir = dir.path().join("work");
         std::fs::create_dir(&work_dir).context("make a work directory")?;
         let supervisor = supervisor(&work_dir, &root)?;
-        Ok(Self { supervisor, dir, root })
+        Ok(Self { supervisor, work_dir, root, _dir: Some(dir) })
+    }
+
+    /// Makes a supervisor in a scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plain::new`].
+    pub fn in_scope(scope: &TestScope) -> Result<Self> {
+        let (work_dir, root) = (scope.subdir("plain")?, scope.cgroups_root());
+        let supervisor = supervisor(&work_dir, &root)?;
+        Ok(Self { supervisor, work_dir, root, _dir: None })
     }
 
     /// Makes another supervisor of the same work directory, as the process before or after this one would.
@@ -62,7 +75,7 @@ impl Plain {
 
     /// Returns the work directory.
     pub fn work_dir(&self) -> PathBuf {
-        self.dir.path().join("work")
+        self.work_dir.clone()
     }
 
     /// Makes the order of a shell command, under a container id of its own, changed by hand.
@@ -146,6 +159,12 @@ impl Plain {
     }
 }
 
+impl Drop for Plain {
+    fn drop(&mut self) {
+        Mark::new(&self.work_dir, &self.root).sweep(Left::Nothing);
+    }
+}
+
 fn supervisor(work_dir: &Path, root: &str) -> Result<Supervisor> {
     let program = crate::programs::mesos_containerizer()?;
     let mut docker = DockerSettings::from_pairs([] as [(&str, &str); 0])?.settings;
@@ -160,13 +179,9 @@ fn supervisor(work_dir: &Path, root: &str) -> Result<Supervisor> {
 
 fn settings(work_dir: &Path) -> SupervisorSettings {
     SupervisorSettings {
-        work_dir: work_dir.to_owned(),
-        default_grace: Duration::from_secs(3),
-        reading: Strictness::Lenient.into(),
         removal: RemovalDelay::Never,
         host_address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
-        masked: MaskedVariables::default(),
-        checks: CheckSettings::default(),
+        ..super::settings::supervisor(work_dir)
     }
 }
 

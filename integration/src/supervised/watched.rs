@@ -21,6 +21,8 @@ pub struct Watched {
     name: String,
     statuses: Vec<TaskStatus>,
     warnings: Vec<String>,
+    /// The terminal status, as long as the end of the updates is still waited for.
+    ended: Option<Box<Terminal>>,
 }
 
 /// TASK_RUNNING, and what it was made of.
@@ -45,7 +47,7 @@ pub struct Terminal {
 
 impl Watched {
     pub(super) fn new(handle: TaskHandle, container_id: ContainerId, name: String) -> Self {
-        Self { handle, container_id, name, statuses: Vec::new(), warnings: Vec::new() }
+        Self { handle, container_id, name, statuses: Vec::new(), warnings: Vec::new(), ended: None }
     }
 
     /// Returns the container's id.
@@ -142,7 +144,8 @@ impl Watched {
         }
     }
 
-    /// Waits for the terminal status, whatever comes before it; nothing may come after it.
+    /// Waits for the terminal status, whatever comes before it; nothing may come after it. May be given up and called
+    /// again.
     ///
     /// # Errors
     ///
@@ -158,17 +161,18 @@ impl Watched {
     /// None comes in time.
     pub async fn terminal_within(&mut self, within: Duration) -> Result<Terminal> {
         let deadline = Instant::now() + within;
-        loop {
+        while self.ended.is_none() {
             if let Update::Terminal(status, outcome, termination) =
                 self.next(deadline, "the terminal status").await?
             {
-                let after = timeout_at(deadline, self.handle.updates.recv())
-                    .await
-                    .context("the updates do not end")?;
-                ensure!(after.is_none(), "after the terminal status came {after:?}");
-                return Ok(Terminal { status: *status, outcome: *outcome, termination: *termination });
+                let (status, outcome, termination) = (*status, *outcome, *termination);
+                self.ended = Some(Box::new(Terminal { status, outcome, termination }));
             }
         }
+        let after =
+            timeout_at(deadline, self.handle.updates.recv()).await.context("the updates do not end")?;
+        ensure!(after.is_none(), "after the terminal status came {after:?}");
+        self.ended.take().map(|ended| *ended).context("it has ended")
     }
 
     /// Waits for TASK_FINISHED.

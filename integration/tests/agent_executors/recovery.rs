@@ -5,7 +5,10 @@ use std::process::{Child, Command};
 use anyhow::{Context as _, Result, ensure};
 use integration::agent::{Scene, files};
 use integration::executors::{self, Place, Protocol};
-use integration::{Fault, FaultProxy, Rule, eventually, require_engine, require_pymesos, require_reference};
+use integration::reference::IMPATIENT;
+use integration::{
+    Fault, FaultProxy, Rule, TestScope, eventually, require_engine, require_pymesos, require_reference,
+};
 use rstest::rstest;
 use rustix::process::{Signal, test_kill_process};
 use serde_json::{Value, json};
@@ -275,7 +278,8 @@ async fn a_cleanup_ends_executors_and_the_agent_and_the_master_loses_their_tasks
     let engine = require_engine!(Ok(()));
     require_reference!(Ok(()));
     require_pymesos!(Ok(()));
-    let mut scene = Scene::start(&engine, &[BOTH, COMES_BACK]).await?;
+    let scope = TestScope::new(&engine).await?;
+    let mut scene = Scene::with_master(scope, &[IMPATIENT], &[BOTH, COMES_BACK]).await?;
     let info = with_pid(executors::executor(&scene.scope, ID, Protocol::V1, place).await?);
     let ids = ["a", "b"];
     let framework = framework(&scene, &tasks(&info, &ids, &json!({})), &[]).await?;

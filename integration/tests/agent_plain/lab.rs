@@ -36,7 +36,7 @@ impl Lab {
 
     /// As [`Lab::start`], in a scope that has something already.
     pub(crate) async fn in_scope(scope: TestScope, flags: &[&str]) -> Result<Self> {
-        let root = format!("mesos-test-{}", scope.id());
+        let root = scope.cgroups_root();
         let groups = format!("--cgroups_root={root}");
         let own = [groups.as_str(), "--containerizers=docker,mesos"];
         let name = |flag: &str| flag.split('=').next().unwrap_or(flag).to_owned();
@@ -135,17 +135,6 @@ impl Lab {
             ensure!(KNOWN.iter().any(|known| name == *known), "{name:?} is left");
         }
         self.scene.nothing_left().await
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        // The supervisors of the last tasks may take a moment; who is left in a group keeps it.
-        for entry in std::fs::read_dir(CGROUPS).into_iter().flatten().flatten() {
-            let root = entry.path().join(&self.root);
-            let _ = std::fs::remove_dir(root.join("supervisors"));
-            let _ = std::fs::remove_dir(root);
-        }
     }
 }
 

@@ -200,6 +200,20 @@ pub(crate) async fn is_unhealthy(checker: &mut Checker) -> Result<String> {
     }
 }
 
+/// Waits for a command that was out of time and has said something: on a busy machine the time may be over before the
+/// command has begun, and the next one is asked then.
+pub(crate) async fn out_of_time(checker: &mut Checker, time: &str) -> Result<String> {
+    let silent = format!("COMMAND health check failed: the command did not end within {time}");
+    for _ in 0..20 {
+        let why = is_unhealthy(checker).await?;
+        let words = why.strip_prefix(&silent).with_context(|| why.clone())?;
+        if let Some(words) = words.strip_prefix(": ") {
+            return Ok(words.to_owned());
+        }
+    }
+    bail!("no command has said anything")
+}
+
 /// Waits for the success of a server that comes up in the container meanwhile.
 pub(crate) async fn becomes_healthy(checker: &mut Checker) -> Result<()> {
     loop {

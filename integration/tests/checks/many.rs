@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use checks::{CheckNews, Checker};
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -10,7 +10,7 @@ use integration::{eventually, require_engine};
 use mesos_types::CheckTimes;
 use tokio::time::timeout;
 
-use crate::lab::{Container, Lab, PATIENCE, health, next, shell};
+use crate::lab::{Container, Lab, PATIENCE, health, shell};
 
 const TASKS: usize = 100;
 
@@ -39,7 +39,7 @@ async fn a_hundred_tasks_wait_in_line_and_none_is_unhealthy() -> Result<()> {
         .collect();
     let first = try_join_all(checkers.iter_mut().map(async |checker| -> Result<CheckNews> {
         // One that waits at the end of the line waits for all others.
-        timeout(ALL, next(checker)).await?
+        Ok(timeout(ALL, checker.next()).await?.context("the check has ended")?.news)
     }))
     .await?;
     ensure!(first.iter().all(|news| *news == CheckNews::Healthy), "{first:?}");

@@ -14,11 +14,12 @@ use mesos_containerizer::processes::{Stat, all, look};
 use mesos_types::{HttpScheme, IpFamily, ProbeSpec};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
 
 use crate::lab::{
-    LONG, PATIENCE, argv, health, http, is_healthy, is_unhealthy, next, settings, shell, shell_as, tcp,
+    LONG, PATIENCE, argv, health, http, is_healthy, is_unhealthy, next, out_of_time, settings, shell,
+    shell_as, tcp,
 };
 
 /// A task that waits, and its sandbox.
@@ -127,8 +128,7 @@ async fn a_process_out_of_time_is_killed_with_its_children() -> Result<()> {
     let (task, runner) = (Task::start()?, runner());
     let line = "echo working; sleep 1001 & setsid sleep 1002 & (sleep 1003 &) ; env -i sleep 1004";
     let mut checker = task.check(&runner, shell(line), Duration::from_millis(500));
-    let why = is_unhealthy(&mut checker).await?;
-    assert_eq!(why, "COMMAND health check failed: the command did not end within 0.500s: working");
+    assert_eq!(out_of_time(&mut checker, "0.500s").await?, "working");
     checker.stop().await;
     nothing_left(&task).await?;
     let counts = runner.counts();
@@ -192,8 +192,11 @@ async fn servers_are_asked_on_the_hosts_network() -> Result<()> {
     let get = http(HttpScheme::Http, port, "/", IpFamily::V4);
     is_healthy(&mut task.check(&runner, get, LONG)).await?;
     is_healthy(&mut task.check(&runner, tcp(port, IpFamily::V4), LONG)).await?;
-    let free = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
-    let why = is_unhealthy(&mut task.check(&runner, tcp(free, IpFamily::V4), LONG)).await?;
+    // Nobody listens at it, and nobody else gets it.
+    let taken = TcpSocket::new_v4()?;
+    taken.bind("127.0.0.1:0".parse()?)?;
+    let silent = taken.local_addr()?.port();
+    let why = is_unhealthy(&mut task.check(&runner, tcp(silent, IpFamily::V4), LONG)).await?;
     ensure!(why.contains("refused"), "{why}");
     task.end()
 }

@@ -14,8 +14,6 @@ use rstest::rstest;
 
 use crate::launch::states;
 
-/// How long the proxy holds back a create or start.
-const SLOW: Duration = Duration::from_secs(2);
 /// What may pass until something is told that no deadline of minutes holds up.
 const PROMPT: Duration = Duration::from_secs(30);
 
@@ -32,10 +30,10 @@ fn creates(proxy: &FaultProxy) -> usize {
 
 /// A create or start that the engine has is let through, as the engine would go on with it anyway; nothing of it stays.
 #[rstest]
-#[case::create_before_the_engine_acts("/containers/create", Fault::Delay(SLOW))]
-#[case::create_after_the_engine_acted("/containers/create", Fault::DelayAnswer(SLOW))]
-#[case::start_before_the_engine_acts("/containers/*/start", Fault::Delay(SLOW))]
-#[case::start_after_the_engine_acted("/containers/*/start", Fault::DelayAnswer(SLOW))]
+#[case::create_before_the_engine_acts("/containers/create", Fault::Hang)]
+#[case::create_after_the_engine_acted("/containers/create", Fault::HangAnswer)]
+#[case::start_before_the_engine_acts("/containers/*/start", Fault::Hang)]
+#[case::start_after_the_engine_acted("/containers/*/start", Fault::HangAnswer)]
 #[tokio::test]
 async fn a_task_that_is_killed_while_the_engine_works_on_it_leaves_nothing(
     #[case] path: &str,
@@ -49,6 +47,8 @@ async fn a_task_that_is_killed_while_the_engine_works_on_it_leaves_nothing(
     eventually("the request that is slow", PATIENCE, async || Ok((proxy.hits(slow) == 1).then_some(())))
         .await?;
     task.kill_within(Duration::ZERO).await?;
+    task.killing().await?;
+    proxy.remove(slow);
     let end = task.terminal().await?;
     assert_eq!(end.outcome.state, TaskState::TaskKilled);
     // A container that did start is not told as running any more.
@@ -65,11 +65,14 @@ async fn a_task_that_is_killed_while_the_engine_works_on_it_leaves_nothing(
 async fn a_create_that_was_killed_before_its_start_is_told_as_killed_during_launch() -> Result<()> {
     let engine = require_engine!(Ok(()));
     let (proxy, agent) = arrange(&engine, Deadlines::default()).await?;
-    let slow = proxy.add(Rule::new("POST", "/containers/create", Fault::DelayAnswer(SLOW)));
+    let slow = proxy.add(Rule::new("POST", "/containers/create", Fault::HangAnswer));
     let mut task = agent.launch(&Task::shell("sleep 1000"))?;
+    task.starting().await?;
     eventually("the request that is slow", PATIENCE, async || Ok((proxy.hits(slow) == 1).then_some(())))
         .await?;
     task.kill().await?;
+    task.killing().await?;
+    proxy.remove(slow);
     let end = task.terminal().await?;
     assert_eq!(end.status.reason(), Reason::TaskKilledDuringLaunch);
     assert_eq!(end.termination.ending, Ending::DestroyedBeforeStart(Phase::Starting));
@@ -82,7 +85,7 @@ async fn a_create_that_was_killed_before_its_start_is_told_as_killed_during_laun
 async fn a_kill_ends_a_create_that_hangs() -> Result<()> {
     let engine = require_engine!(Ok(()));
     let mut deadlines = Deadlines::default();
-    deadlines.create = Duration::from_secs(3);
+    deadlines.create = Duration::from_secs(10);
     let (proxy, agent) = arrange(&engine, deadlines).await?;
     let hang = proxy.add(Rule::new("POST", "/containers/create", Fault::Hang));
     let mut task = agent.launch(&Task::shell("sleep 1000"))?;
@@ -99,7 +102,7 @@ async fn a_kill_ends_a_create_that_hangs() -> Result<()> {
 async fn a_kill_ends_a_start_that_hangs() -> Result<()> {
     let engine = require_engine!(Ok(()));
     let mut deadlines = Deadlines::default();
-    deadlines.start = Duration::from_secs(3);
+    deadlines.start = Duration::from_secs(10);
     let (proxy, agent) = arrange(&engine, deadlines).await?;
     let hang = proxy.add(Rule::new("POST", "/containers/*/start", Fault::Hang));
     let mut task = agent.launch(&Task::shell("sleep 1000"))?;

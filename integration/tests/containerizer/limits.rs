@@ -162,7 +162,10 @@ async fn a_task_that_runs_out_of_memory_is_told_so() -> Result<()> {
     let end = task.terminal().await?;
     assert_eq!(end.outcome.state, TaskState::TaskFailed);
     assert_eq!(end.status.reason(), Reason::ContainerLimitationMemory);
-    assert_eq!(end.termination.limitation, Some(Limitation::Memory(Some(Megabytes(32)))));
+    assert_eq!(
+        end.termination.limitation,
+        Some(Limitation::Memory { limit: Some(Megabytes(32)), peak: None })
+    );
     assert_eq!(end.termination.ending, Ending::Exited(Exit::Code(137)));
     let limitation = end.status.limitation.as_ref().context("no limitation")?;
     assert_eq!(limitation.resources[0].name, "mem");

@@ -1,10 +1,9 @@
 //! HOST, BRIDGE, NONE and USER networks, port mappings, DNS.
 
-use std::net::TcpListener;
-
 use anyhow::{Context as _, Result};
 use docker_containerizer::request::{DefaultDns, Dns};
 use integration::engine::{current_test, skip};
+use integration::ports::free_port;
 use integration::supervised::{Net, Options, PATIENCE, Supervised, Task};
 use integration::{TestEngine, eventually, require_engine};
 use mesos_proto::v1::NetworkInfo;
@@ -22,11 +21,6 @@ pub(crate) async fn has_bridge(engine: &TestEngine) -> Result<bool> {
         skip(&current_test(), reason);
     }
     Ok(has)
-}
-
-/// Returns a port that was free a moment ago.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn addresses(info: &NetworkInfo) -> Vec<&str> {

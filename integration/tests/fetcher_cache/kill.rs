@@ -49,7 +49,7 @@ async fn a_kill_ends_a_fetch_at_once_and_leaves_nothing() -> Result<()> {
                 anyhow::Ok(Instant::now())
             };
             let (run, killed_at) = tokio::join!(fetch, kill);
-            ensure!(killed_at?.elapsed() < Duration::from_secs(5), "the kill was slow");
+            ensure!(killed_at?.elapsed() < Duration::from_secs(20), "the kill was slow");
             let run = run?;
             assert!(run.error()?.contains("killed"));
             until("no process is left", || Ok(children_of(&scene)? == 0)).await?;

@@ -112,6 +112,8 @@ impl Scene {
     pub(crate) fn file(&self, name: &str, bytes: usize) -> Result<String> {
         let path = self.dir.path().join(name);
         fs::write(&path, vec![b'x'; bytes])?;
+        // Whatever the umask is.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
         Ok(path.to_str().context("a temporary path")?.to_owned())
     }
 

@@ -11,7 +11,7 @@ use integration::{Fault, FaultProxy, Rule, eventually, require_engine};
 use mesos_proto::v1::TaskState;
 use mesos_proto::v1::task_status::Reason;
 
-use crate::{SECOND, SOME, pulls, task, through, with};
+use crate::{PROMPT, SECOND, SOME, pulls, task, through, with};
 
 /// Settings without a second try, so that a deadline ends the task.
 fn strict(settings: PullSettings) -> PullSettings {
@@ -22,18 +22,18 @@ fn strict(settings: PullSettings) -> PullSettings {
 #[tokio::test]
 async fn a_dripping_layer_outlives_the_inactivity_limit() -> Result<()> {
     let engine = require_engine!(Ok(()));
-    let settings = strict(PullSettings { inactivity: SECOND * 3, ..pulls() });
+    let settings = strict(PullSettings { inactivity: SECOND * 5, ..pulls() });
     let agent = Supervised::with(&engine, with(settings)).await?;
     let Some(registry) = Registry::start(agent.scope(), &current_test()).await? else { return Ok(()) };
     let registry = registry.behind_proxy().await?;
     let name = agent.scope().id();
     let image = registry.publish(name, "1", &[Layer::random(name, SOME)?]).await?;
-    // Some 2 MiB in pieces of 24 KiB, ten a second: about eight seconds.
-    let drip = Fault::Drip(24 << 10, SECOND / 10);
+    // Some 2 MiB in pieces of 12 KiB, ten a second: about seventeen seconds.
+    let drip = Fault::Drip(12 << 10, SECOND / 10);
     registry.proxy().add(Rule::new("GET", "*/blobs/*", drip));
     let since = Instant::now();
     agent.launch(&task("drips", &image))?.finished().await?;
-    assert!(since.elapsed() > SECOND * 6, "it did not drip: {:?}", since.elapsed());
+    assert!(since.elapsed() > SECOND * 12, "it did not drip: {:?}", since.elapsed());
     agent.end().await
 }
 
@@ -113,7 +113,7 @@ async fn a_kill_ends_a_launch_whose_image_is_pulled_and_cannot_be_looked_at() ->
     eventually("the look", PATIENCE, async || Ok((to_engine.hits(hang) > 0).then_some(()))).await?;
     assert_eq!(agent.containerizer().pull_counters().succeeded, 1);
     killed.kill().await?;
-    let end = killed.terminal_within(SECOND).await.context("the kill waits for the engine")?;
+    let end = killed.terminal_within(PROMPT).await.context("the kill waits for the engine")?;
     assert_eq!(end.outcome.state, TaskState::TaskKilled);
     assert_eq!(end.status.reason(), Reason::TaskKilledDuringLaunch);
     agent.end().await

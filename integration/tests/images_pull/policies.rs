@@ -9,7 +9,7 @@ use integration::{Fault, FaultProxy, Rule, eventually, require_engine};
 use mesos_proto::v1::TaskState;
 use mesos_proto::v1::task_status::Reason;
 
-use crate::{SECOND, SOME, forced, pulls, task, through, with};
+use crate::{PROMPT, SOME, forced, pulls, task, through, with};
 
 /// What the image's layer is called inside it.
 const LIST: &str = "ls /random";
@@ -179,7 +179,7 @@ async fn a_kill_ends_the_pull_of_an_image_that_vanished() -> Result<()> {
     let stderr = task.stderr()?;
     assert!(stderr.contains("was removed meanwhile and is pulled again"), "{stderr}");
     task.kill().await?;
-    let end = task.terminal_within(SECOND).await?;
+    let end = task.terminal_within(PROMPT).await?;
     assert_eq!(end.outcome.state, TaskState::TaskKilled);
     assert_eq!(end.status.reason(), Reason::TaskKilledDuringLaunch);
     agent.end().await

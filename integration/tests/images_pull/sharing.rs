@@ -11,7 +11,7 @@ use integration::supervised::{Layer, Options, PATIENCE, Registry, RegistryOption
 use integration::{Fault, FaultProxy, Rule, eventually, require_engine};
 use mesos_proto::v1::TaskState;
 
-use crate::{SECOND, SOME, forced, pulls, task, through, with};
+use crate::{PROMPT, SECOND, SOME, forced, pulls, task, through, with};
 
 #[tokio::test]
 async fn twenty_tasks_of_one_image_make_one_pull() -> Result<()> {
@@ -125,7 +125,7 @@ async fn a_small_image_does_not_wait_behind_big_ones() -> Result<()> {
 #[tokio::test]
 async fn a_small_image_outlives_its_wait_in_the_engine_behind_a_big_one() -> Result<()> {
     let engine = require_engine!(Ok(()));
-    let limit = SECOND * 3;
+    let limit = SECOND * 5;
     let settings = PullSettings { inactivity: limit, ..pulls() };
     let agent = Supervised::with(&engine, with(settings)).await?;
     let Some(registry) = Registry::start(agent.scope(), &current_test()).await? else { return Ok(()) };
@@ -150,7 +150,7 @@ async fn a_small_image_outlives_its_wait_in_the_engine_behind_a_big_one() -> Res
     eventually("the small one to be silent for longer than the limit", PATIENCE, async || {
         let counters = containerizer.pull_counters();
         assert_eq!((counters.retried, counters.failed_of(PullClass::Network)), (0, 0), "it was ended");
-        Ok((since.elapsed() > limit * 3).then_some(()))
+        Ok((since.elapsed() > limit * 2).then_some(()))
     })
     .await?;
     registry.proxy().remove(drip);
@@ -182,7 +182,7 @@ async fn the_pull_goes_on_for_those_who_stay_and_stops_with_the_last() -> Result
     })
     .await?;
     killed.kill().await?;
-    let end = killed.terminal_within(SECOND).await.context("the kill waits for the pull")?;
+    let end = killed.terminal_within(PROMPT).await.context("the kill waits for the pull")?;
     assert_eq!(end.outcome.state, TaskState::TaskKilled);
     assert_eq!(containerizer.pull_counters().running, 1);
     registry.proxy().remove(held);
@@ -195,7 +195,7 @@ async fn the_pull_goes_on_for_those_who_stay_and_stops_with_the_last() -> Result
     let mut last = agent.launch(&forced("last", &image))?;
     eventually("the pull", PATIENCE, async || Ok((registry.proxy().hits(again) > 0).then_some(()))).await?;
     last.kill().await?;
-    let end = last.terminal_within(SECOND).await.context("the kill waits for the pull")?;
+    let end = last.terminal_within(PROMPT).await.context("the kill waits for the pull")?;
     assert_eq!(end.outcome.state, TaskState::TaskKilled);
     eventually("the pull to stop", PATIENCE, async || {
         Ok((containerizer.pull_counters().running == 0).then_some(()))
@@ -217,7 +217,7 @@ async fn a_pull_that_is_left_is_stopped_in_the_engine() -> Result<()> {
     let mut left = agent.launch(&task("left", &image))?;
     let (mut connection, _) = tokio::time::timeout(PATIENCE, silent.accept()).await??;
     left.kill().await?;
-    left.terminal_within(SECOND).await?;
+    left.terminal_within(PROMPT).await?;
     let mut request = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut connection, &mut request);
     tokio::time::timeout(PATIENCE, read).await.context("the engine still waits for the registry")??;

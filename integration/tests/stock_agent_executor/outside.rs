@@ -50,7 +50,7 @@ async fn a_guard_that_is_killed_is_replaced_and_the_next_one_guards() -> Result<
         let children = std::fs::read_to_string(format!("/proc/{executor}/task/{executor}/children"))?;
         Ok::<_, anyhow::Error>(children.trim().parse::<i32>().ok())
     };
-    let first = guard()?.context("a guard")?;
+    let first = eventually("a guard", PATIENCE, async || guard()).await?;
     kill_process(Pid::from_raw(first).context("its process id")?, Signal::KILL)?;
     eventually("another guard", PATIENCE, async || Ok(guard()?.filter(|next| *next != first))).await?;
     let said = || scene.read(&events, "stderr");

@@ -86,8 +86,11 @@ impl Scene {
         let sandbox = self.sandbox(task_id)?;
         let container = sandbox.file_name().and_then(|name| name.to_str()).context("a container id")?;
         let found = processes_with(&format!("--container=mesos-{container}"))?;
-        ensure!(found.len() == 1, "one executor, not {found:?}");
-        Ok(found[0])
+        // A child that it has just made is like it until it runs its own program.
+        let own: Vec<i32> =
+            found.iter().copied().filter(|pid| parent(*pid).is_none_or(|up| !found.contains(&up))).collect();
+        ensure!(own.len() == 1, "one executor, not {found:?}");
+        Ok(own[0])
     }
 
     /// Waits until the task's container does not run.
@@ -166,6 +169,11 @@ fn processes_with(text: &str) -> Result<Vec<i32>> {
         }
     }
     Ok(found)
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 fn pid_of(path: &Path) -> Option<i32> {

@@ -176,21 +176,24 @@ async fn the_engines_health_check_is_told_and_does_not_kill() -> Result<()> {
     agent.end().await
 }
 
-/// The first process dies after two failures of three: the next one kills at its first.
+/// The first process dies after two failures of three: the next one kills at its first. The third check waits, so that it
+/// is not the first process that makes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_in_a_row_go_on_over_a_crash() -> Result<()> {
     let engine = require_engine!(Ok(()));
     let agent = Supervised::new(&engine).await?;
+    let line = "cd $MESOS_SANDBOX; echo asked >> asked; [ $(wc -l < asked) -le 2 ] || until [ -e go ]; do sleep 0.1; done; false";
     let check = v1::HealthCheck {
         consecutive_failures: Some(3),
-        interval_seconds: Some(4.0),
-        ..health_by_command("false")
+        timeout_seconds: Some(600.0),
+        ..health_by_command(line)
     };
     let task = with_health(Task::shell("echo ready; exec sleep 1000").grace(Duration::ZERO), check);
     let run = CliRun::start_task(agent.scope(), engine.socket(), agent.work_dir(), &task)?;
     run.recorded("\"consecutive_failures\":2").await?;
     let layout = run.layout().await?;
     run.kill()?;
+    std::fs::write(layout.sandbox().join("go"), "")?;
     let heard = Adoption::new(TaskKilling::Sent).told(TaskState::TaskRunning);
     let mut task = agent.adopt_with(layout, heard).await?;
     let end = task.terminal_within(PROMPT).await?;

@@ -58,11 +58,12 @@ async fn a_container_is_destroyed_while_its_containerizer_launches_it() -> Resul
     let proxy = FaultProxy::start(engine.socket()).await?;
     let agent = Supervised::with(&engine, Options::through(proxy.socket())).await?;
     let composed = agent.supervisor().containerizer().clone();
-    let late = proxy.add(Rule::new("POST", "/containers/create", Fault::Delay(Duration::from_secs(1))));
+    let late = proxy.add(Rule::new("POST", "/containers/create", Fault::Hang));
     let task = agent.launch(&Task::shell("sleep 1000"))?;
     eventually("the create under way", PATIENCE, async || Ok((proxy.hits(late) > 0).then_some(()))).await?;
 
     let mut destroyed = composed.destroy(task.container_id(), NOW).context("a member has it")?;
+    proxy.remove(late);
     let end = destroyed.terminated().await.context("it has an end")?;
     assert!(matches!(end.ending, Ending::DestroyedBeforeStart(_)), "{:?}", end.ending);
     assert!(composed.wait(task.container_id()).is_none());

@@ -55,7 +55,7 @@ async fn adopted(agent: &Supervised, layout: RunLayout) -> Result<Watched> {
 async fn a_grace_goes_on_over_a_crash_neither_shorter_nor_anew() -> Result<()> {
     let engine = require_engine!(Ok(()));
     let agent = Supervised::new(&engine).await?;
-    let (layout, deadline) = killed_in_mid_grace(&agent, Duration::from_secs(8)).await?;
+    let (layout, deadline) = killed_in_mid_grace(&agent, Duration::from_secs(15)).await?;
     let mut task = adopted(&agent, layout.clone()).await?;
     let end = task.terminal().await?;
     ensure!(now_ns()? >= deadline, "SIGKILL came before its time");
@@ -72,7 +72,7 @@ async fn a_grace_goes_on_over_a_crash_neither_shorter_nor_anew() -> Result<()> {
 async fn a_grace_that_ended_while_nobody_was_there_ends_the_task_at_once() -> Result<()> {
     let engine = require_engine!(Ok(()));
     let agent = Supervised::new(&engine).await?;
-    let (layout, deadline) = killed_in_mid_grace(&agent, Duration::from_secs(4)).await?;
+    let (layout, deadline) = killed_in_mid_grace(&agent, Duration::from_secs(12)).await?;
     passed(deadline).await?;
     let mut task = adopted(&agent, layout).await?;
     let end = task.terminal_within(PROMPT).await?;
@@ -119,8 +119,8 @@ async fn killed_in_mid_life(agent: &Supervised, longest: Duration) -> Result<(Ru
 }
 
 #[rstest::rstest]
-#[case::adopted_in_time(Duration::from_secs(8), false)]
-#[case::adopted_late(Duration::from_secs(4), true)]
+#[case::adopted_in_time(Duration::from_secs(15), false)]
+#[case::adopted_late(Duration::from_secs(12), true)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_longest_time_of_a_task_goes_on_over_a_crash(
     #[case] longest: Duration,
@@ -216,10 +216,10 @@ const UNTIL_END: &str = "echo ready; until [ -e $MESOS_SANDBOX/end ]; do sleep 0
 async fn a_task_that_ended_in_time_while_nobody_was_there_has_finished() -> Result<()> {
     let engine = require_engine!(Ok(()));
     let agent = Supervised::new(&engine).await?;
-    let task = Task::shell(UNTIL_END).max_completion(Duration::from_secs(6)).change(|info| {
+    let task = Task::shell(UNTIL_END).max_completion(Duration::from_secs(20)).change(|info| {
         let mut check = v1::HealthCheck {
             // Nobody listens: it is first made when the process of ours is gone.
-            delay_seconds: Some(5.0),
+            delay_seconds: Some(15.0),
             grace_period_seconds: Some(0.0),
             consecutive_failures: Some(1),
             tcp: Some(v1::health_check::TcpCheckInfo { port: 1, ..Default::default() }),

@@ -107,12 +107,13 @@ async fn a_task_that_is_gone_is_not_too_late_and_not_unhealthy() -> Result<()> {
     let agent =
         Supervised::with(&engine, Options { deadlines: short(), ..Options::through(proxy.socket()) }).await?;
     let line = "httpd -f -p 8080 & echo ready; until [ -e $MESOS_SANDBOX/end ]; do sleep 0.05; done; exit 3";
-    let longest = Duration::from_secs(8);
+    let longest = Duration::from_secs(20);
     let task = Task::shell(line).network(Net::None).max_completion(longest).change(|info| {
         let mut check = v1::HealthCheck {
             delay_seconds: Some(0.0),
             interval_seconds: Some(0.2),
-            grace_period_seconds: Some(0.0),
+            // Over with the first success: the server may take a moment to listen.
+            grace_period_seconds: Some(60.0),
             consecutive_failures: Some(2),
             tcp: Some(v1::health_check::TcpCheckInfo { port: 8080, ..Default::default() }),
             ..Default::default()

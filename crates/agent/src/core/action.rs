@@ -21,9 +21,9 @@ pub enum Action {
     Send(String, Box<ToMaster>),
     /// Writes below the work directory. The driver ends the process where this fails: who cannot write cannot promise.
     Write(Box<Write>),
-    /// Takes the directories of a pending task's framework and executor from the garbage collector; answered by
-    /// `Event::Unscheduled`.
-    Unschedule(FrameworkId, ExecutorId, TaskId),
+    /// Takes the directories of a pending task from the garbage collector: its framework's and executor's, and of an
+    /// executor that is there already, in this run, that of an earlier task of its id. Answered by `Event::Unscheduled`.
+    Unschedule(FrameworkId, ExecutorId, TaskId, Option<Run>),
     /// Gives directories to the garbage collector whose time begins now, however long ago they were made: stock touches
     /// them first too (`Slave::removeExecutor`).
     Collect(Garbage),

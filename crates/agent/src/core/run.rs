@@ -15,6 +15,7 @@ use mesos_types::{ExecutorId, FrameworkId, IdError, TaskId};
 
 use super::action::Action;
 use super::event::Now;
+use super::launch::run_of;
 use super::state::State;
 use super::status::{Verdict, never_started, update};
 use super::support::{unheld_limit, unsupported};
@@ -141,7 +142,8 @@ impl State {
             executor_id: executor_id.clone(),
         });
         self.contexts.insert((framework_id.clone(), task_id.clone()), context);
-        out.push(Action::Unschedule(framework_id, executor_id, task_id));
+        let run = framework.executors.get(&executor_id).map(|executor| run_of(&framework_id, executor));
+        out.push(Action::Unschedule(framework_id, executor_id, task_id, run));
     }
 
     /// The directories of a pending task are safe from the garbage collector: it can be launched.

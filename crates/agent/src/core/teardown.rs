@@ -135,6 +135,9 @@ impl State {
             return;
         }
         let checkpoint = framework.is_checkpointed();
+        // One that waits may get an executor of this id, and its directories are taken from the garbage collector once, when
+        // it comes. What it does not use goes with its framework's, or after the next start.
+        let is_wanted = framework.pending.iter().any(|task| task.executor_id == *executor_id);
         let Some(mut executor) = framework.executors.remove(executor_id) else { return };
         executor.complete_launched();
         let run = Run {
@@ -146,7 +149,9 @@ impl State {
             out.push(Action::Write(Box::new(Write::Sentinel(run.clone()))));
         }
         out.push(Action::Collect(Garbage::Run(run.clone())));
-        out.push(Action::Collect(Garbage::Executor(framework_id.clone(), executor_id.clone())));
+        if !is_wanted {
+            out.push(Action::Collect(Garbage::Executor(framework_id.clone(), executor_id.clone())));
+        }
         self.runs.remove(&run.container_id);
         self.allotted.retain(|_, allotted| allotted.run != run);
         framework.completed_executors.push(executor);

@@ -49,7 +49,11 @@ impl State {
         let is_running = |framework: &&Framework| framework.phase == FrameworkPhase::Running;
         let Some(framework) = self.agent.frameworks.get(&framework_id).filter(is_running) else {
             tracing::debug!(%framework_id, %task_id, "a status of a framework that ended is dropped");
-            self.agent.counters.invalid_status_updates += 1;
+            // Stock counts what an executor tells of it, as its TASK_KILLED, and makes no statuses of its own then
+            // (`Slave::executorTerminated`).
+            if told.status.source() == Source::Executor {
+                self.agent.counters.invalid_status_updates += 1;
+            }
             return Heeded::No;
         };
         self.rewrite_for_drain(framework, &mut told.status);

@@ -13,6 +13,9 @@ use crate::core::{ContainerEvent, ExecutorLaunch, Gone};
 /// What may be said of a container's own way to end, to the master as the executor's exit status (wait(2)).
 const CODE: u32 = 8;
 
+/// What says beside a signal that it left a core dump.
+const CORE: i32 = 0x80;
+
 /// The executor as a task that the supervisor can launch: its id, command and container, with the resources that its
 /// container is to have. Of labels, discovery and checks nothing stands there: they say something of tasks.
 pub(super) fn as_task(launch: &ExecutorLaunch, agent_id: &str) -> v1::TaskInfo {
@@ -54,7 +57,11 @@ pub(super) fn end(status: &v1::TaskStatus, termination: &Termination) -> Contain
         Ending::LaunchFailed(_) | Ending::DestroyedBeforeStart(_) => {
             ContainerEvent::Terminated(Box::new(gone(status, None)))
         }
-        Ending::Exited(exit) => ContainerEvent::Terminated(Box::new(gone(status, wait_status(exit)))),
+        Ending::Exited(exit) => {
+            let core = if termination.dumped_core { CORE } else { 0 };
+            let wait_status = wait_status(exit).map(|status| status | core);
+            ContainerEvent::Terminated(Box::new(gone(status, wait_status)))
+        }
     }
 }
 
@@ -158,6 +165,13 @@ mod tests {
         let ContainerEvent::Terminated(gone) = end else { panic!("{end:?}") };
         assert_eq!((gone.status, gone.state, gone.reason), (expected, None, None));
         assert_eq!(gone.message.as_deref(), Some("M"));
+    }
+
+    #[test]
+    fn a_core_dump_is_told_as_wait_encodes_it() {
+        let aborted = Termination { dumped_core: true, ..Termination::new(Ending::Exited(Exit::Signal(6))) };
+        let ContainerEvent::Terminated(gone) = end(&status(None), &aborted) else { panic!("it ran") };
+        assert_eq!(gone.status, Some(0x86));
     }
 
     #[test]

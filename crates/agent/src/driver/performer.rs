@@ -139,10 +139,14 @@ impl Performer {
                 }
             }
             Action::Write(write) => self.write(&[*write], &[])?,
-            Action::Unschedule(framework_id, executor_id, task_id) => {
-                let mut directories = self.disk.directories(&Garbage::Framework(framework_id.clone()));
-                directories
-                    .extend(self.disk.directories(&Garbage::Executor(framework_id.clone(), executor_id)));
+            Action::Unschedule(framework_id, executor_id, task_id, run) => {
+                let needed = [
+                    Some(Garbage::Framework(framework_id.clone())),
+                    Some(Garbage::Executor(framework_id.clone(), executor_id)),
+                    run.map(|run| Garbage::Task(run, task_id.clone())),
+                ];
+                let directories =
+                    needed.iter().flatten().flat_map(|needed| self.disk.directories(needed)).collect();
                 let (events, collector) = (self.events.clone(), self.collector.clone());
                 // The core may be waiting for this thread.
                 self.runtime.spawn(async move {

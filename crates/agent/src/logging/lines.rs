@@ -2,14 +2,12 @@
 //! it. In a container the engine reads, and while the engine is away nobody does. [`super::log_to_stderr`] makes it.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{self, SendError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
-
-/// How many lines may wait, some hundred kB; more are lost, and how many is told.
-const LINES: usize = 2048;
 
 /// How long the end waits for the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -17,7 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Takes lines, and never waits.
 #[derive(Debug, Clone)]
 pub(super) struct Lines {
-    sender: SyncSender<Box<[u8]>>,
+    /// What waits there is counted.
+    sender: Sender<Box<[u8]>>,
+    /// How many lines may wait (`--max_queued_log_lines`); more are lost, and how many is told.
+    most: NonZeroUsize,
     shared: Arc<Shared>,
 }
 
@@ -39,9 +40,9 @@ struct Counts {
 }
 
 impl Lines {
-    /// Writes to `out` from now on.
-    pub(super) fn to(mut out: impl Write + Send + 'static) -> (Self, LogEnd) {
-        let (sender, receiver) = mpsc::sync_channel::<Box<[u8]>>(LINES);
+    /// Writes to `out` from now on; `most` lines may wait, with the one that is being written.
+    pub(super) fn to(mut out: impl Write + Send + 'static, most: NonZeroUsize) -> (Self, LogEnd) {
+        let (sender, receiver) = mpsc::channel::<Box<[u8]>>();
         let shared = Arc::new(Shared::default());
         let of_thread = shared.clone();
         let write = move || {
@@ -59,7 +60,7 @@ impl Lines {
         // Without the thread the receiver is gone, and lines go to standard error at once.
         let _ = std::thread::Builder::new().name("log".into()).spawn(write);
         let end = LogEnd(shared.clone());
-        (Self { sender, shared }, end)
+        (Self { sender, most, shared }, end)
     }
 }
 
@@ -67,10 +68,13 @@ impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // Held until the line is counted, so that it is counted before it is written.
         let mut counts = self.shared.counts();
-        match self.sender.try_send(line.into()) {
+        if counts.waiting >= self.most.get() {
+            counts.lost += 1;
+            return Ok(line.len());
+        }
+        match self.sender.send(line.into()) {
             Ok(()) => counts.waiting += 1,
-            Err(TrySendError::Full(_)) => counts.lost += 1,
-            Err(TrySendError::Disconnected(line)) => io::stderr().write_all(&line)?,
+            Err(SendError(line)) => io::stderr().write_all(&line)?,
         }
         Ok(line.len())
     }
@@ -107,6 +111,24 @@ mod tests {
 
     use super::*;
 
+    /// How many lines may wait, where that is not the point.
+    const LINES: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
+
+    /// A reader that reads once it is let.
+    struct Gated(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Gated {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Who lets it is gone from then on.
+            let _ = self.0.recv();
+            self.1.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     fn say(lines: &Lines, count: usize) {
         for number in 0..count {
             let mut writer = lines.make_writer();
@@ -117,7 +139,7 @@ mod tests {
     #[test]
     fn the_end_waits_for_all_lines() {
         let (read, write) = io::pipe().unwrap();
-        let (lines, end) = Lines::to(write);
+        let (lines, end) = Lines::to(write, LINES);
         say(&lines, 100);
         drop(end);
         let mut read = BufReader::new(read).lines();
@@ -129,7 +151,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_reader_that_does_not_read() {
         let (read, write) = io::pipe().unwrap();
-        let (lines, end) = Lines::to(write);
+        let (lines, end) = Lines::to(write, LINES);
         let began = Instant::now();
         // A pipe holds 64 kB.
         say(&lines, 100_000);
@@ -145,6 +167,30 @@ mod tests {
                 break;
             }
         }
-        assert!(told > LINES && lost > 0, "{told} lines, {lost} lost");
+        assert!(told > LINES.get() && lost > 0, "{told} lines, {lost} lost");
+    }
+
+    #[rstest::rstest]
+    #[case(1)]
+    #[case(7)]
+    #[case(3000)]
+    fn as_many_lines_wait_as_may(#[case] most: usize) {
+        let (gate, closed) = mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let (lines, end) = Lines::to(Gated(closed, written.clone()), NonZeroUsize::new(most).unwrap());
+        say(&lines, 5000);
+        drop((gate, lines, end));
+        // Its writer ends with the last line.
+        let until = Instant::now() + PATIENCE * 20;
+        while Arc::strong_count(&written) > 1 {
+            assert!(Instant::now() < until, "it was not written");
+            std::thread::yield_now();
+        }
+        let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let mut written: Vec<&str> = written.lines().collect();
+        let lost = format!("{} lines of the log are lost: nobody read them", 5000 - most);
+        // It is told as soon as somebody reads.
+        assert_eq!(written.remove(1), lost);
+        assert_eq!(written, (0..most).map(|number| format!("line {number}")).collect::<Vec<_>>());
     }
 }

@@ -339,7 +339,10 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there_is_the_tasks_failure() {
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        // Nobody listens at it, and nobody else gets it.
+        let taken = tokio::net::TcpSocket::new_v4().unwrap();
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = taken.local_addr().unwrap().port();
         match asked(port, "/").await {
             Asked::Unanswered(why) => {
                 assert!(why.contains("cannot connect") && why.contains("refused"), "{why}")

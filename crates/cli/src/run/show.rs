@@ -169,7 +169,9 @@ impl Show {
 /// What the definition's author can do about an end, where the status does not say it already.
 fn hint(termination: &Termination) -> Option<&'static str> {
     match termination.limitation {
-        Some(Limitation::Memory(Some(_))) => Some("give the task more memory: mem in its definition"),
+        Some(Limitation::Memory { limit: Some(_), .. }) => {
+            Some("give the task more memory: mem in its definition")
+        }
         _ => None,
     }
 }
@@ -305,22 +307,14 @@ mod tests {
     #[rstest::rstest]
     #[case(Ending::LaunchFailed(Failure::new("pull", "no such image")), None, None)]
     #[case(Ending::LaunchFailed(Failure::new("create", "conflict").exit_code(125)), None, None)]
-    #[case(Ending::Exited(Exit::Code(137)), Some(Limitation::Memory(Some(Megabytes(32)))), Some("mem"))]
+    #[case(Ending::Exited(Exit::Code(137)), Some(Limitation::Memory { limit: Some(Megabytes(32)), peak: None }), Some("mem"))]
     #[case(Ending::Exited(Exit::Code(3)), None, None)]
     fn an_end_that_can_be_helped_has_a_hint(
         #[case] ending: Ending,
         #[case] limitation: Option<Limitation>,
         #[case] expected: Option<&str>,
     ) {
-        let termination = Termination {
-            ending,
-            killed: None,
-            limitation,
-            engine_error: None,
-            engine: docker_containerizer::EngineSeen::Throughout,
-            last_errors: String::new(),
-            logs: LogsEnd::Complete,
-        };
+        let termination = Termination { limitation, ..Termination::new(ending) };
         let hint = hint(&termination);
         assert_eq!(hint.is_some(), expected.is_some(), "{hint:?}");
         assert!(hint.unwrap_or_default().contains(expected.unwrap_or_default()), "{hint:?}");

@@ -121,15 +121,24 @@ async fn a_task_is_adopted_with_its_output_exact() {
     const LAST: u32 = 8000;
     let engine = require_engine!();
     let (scope, program) = begin(&engine).await;
-    let mut run = program.start(&app(TestImage::Busybox, &format!("{}; exit 3", count_to(LAST))).to_string());
+    // It waits at 5000, so that it does not end before the second process is killed.
+    let line = count_to(LAST).replacen(
+        "echo $i;",
+        "echo $i; [ $i = 5000 ] && until [ -e $MESOS_SANDBOX/go ]; do usleep 10000; done;",
+        1,
+    );
+    let mut run = program.start(&app(TestImage::Busybox, &format!("{line}; exit 3")).to_string());
     // Longer than the cursor may be behind.
     run.prints(2000).await;
     run.crash();
-    assert_eq!(rows(&program.say("ps", &["--json"]))[0]["owner"], Value::Null);
+    let listed = &rows(&program.say("ps", &["--json"]))[0];
+    assert_eq!(listed["owner"], Value::Null);
 
     let mut adopted = program.background("adopt", program.command("adopt"));
     adopted.prints(300).await;
     adopted.crash();
+    let sandbox = Path::new(listed["sandbox"].as_str().expect("a sandbox"));
+    std::fs::write(sandbox.join("go"), "").expect("written");
 
     let said = program.say("adopt", &["web"]);
     assert_eq!(said.code, Some(3), "{said:?}");

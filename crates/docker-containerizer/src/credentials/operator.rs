@@ -274,7 +274,7 @@ mod tests {
     /// The thread of a read that hangs cannot be taken back.
     #[tokio::test]
     async fn a_read_that_hangs_holds_one_thread_however_many_ask() {
-        let reader = OneReader::new(Duration::from_millis(50));
+        let reader = OneReader::new(Duration::from_secs(1));
         let (hung, hangs) = std::sync::mpsc::channel::<()>();
         let begun = Arc::new(AtomicUsize::new(0));
         let counted = |read: Box<dyn FnOnce() + Send>| {

@@ -23,10 +23,12 @@ pub(super) fn may_be_torn(payload: &[u8]) -> bool {
 fn ends_in_a_head(payload: &[u8]) -> bool {
     // The engine ends the line of a record that lost its end. Zeros alone are too common in what tasks write.
     let line = payload.strip_suffix(b"\n").unwrap_or(payload);
-    (LENGTH + 1..LENGTH + HEADS[0].len()).filter_map(|len| line.get(line.len().checked_sub(len)?..)).any(|end| {
-        let (length, field) = end.split_at(end.len().min(LENGTH));
-        length.starts_with(&[0, 0]) && HEADS.iter().any(|head| head.starts_with(field))
-    })
+    (LENGTH + 1..LENGTH + HEADS[0].len()).filter_map(|len| line.get(line.len().checked_sub(len)?..)).any(
+        |end| {
+            let (length, field) = end.split_at(end.len().min(LENGTH));
+            length.starts_with(&[0, 0]) && HEADS.iter().any(|head| head.starts_with(field))
+        },
+    )
 }
 
 fn is_length(bytes: &[u8]) -> bool {

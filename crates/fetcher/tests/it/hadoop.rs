@@ -86,7 +86,8 @@ async fn a_client_is_given_up_when_an_earlier_item_fails() {
     let web = integration::WebServer::start().await.expect("a server");
     let failing = integration::web::Reply::Status(500, vec![]);
     let url = web.serve("/a", integration::web::Page::new("").replies([failing]));
-    let fetch = Fetch::new().option("retries", 2);
+    // Long enough for the client to begin meanwhile.
+    let fetch = Fetch::new().option("retries", 5);
     let home = client(&fetch, CLIENT_WITH_CHILD);
     let done = fetch.env("HADOOP_HOME", home.to_str().expect("text")).uri(url).uri("hdfs://h/a").fail().await;
     done.says("return code 500");
@@ -135,7 +136,8 @@ async fn a_client_ends_when_the_program_alone_is_killed() {
 
 #[tokio::test]
 async fn a_client_that_stalls_ends_with_all_that_it_started() {
-    let fetch = Fetch::new().info("stall_timeout", serde_json::json!({ "nanoseconds": 50_000_000 }));
+    // Ten times as long is the client's patience, in which it must begin on a busy machine, too.
+    let fetch = Fetch::new().info("stall_timeout", serde_json::json!({ "nanoseconds": 500_000_000 }));
     let home = client(&fetch, CLIENT_WITH_CHILD);
     let done = fetch.env("HADOOP_HOME", home.to_str().expect("text")).uri("hdfs://h/a").fail().await;
     done.says("less than 1 byte a second");

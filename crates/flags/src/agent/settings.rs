@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -171,6 +172,8 @@ pub struct LogSettings {
     pub quiet: bool,
     /// `--external_log_file`, the path that is served at `/slave/log`.
     pub external_log_file: Option<PathBuf>,
+    /// `--max_queued_log_lines`.
+    pub queued_lines: NonZeroUsize,
 }
 
 /// `--logging_level`.
@@ -232,6 +235,7 @@ impl AgentSettings {
                     Some(path) => Some(absolute("external_log_file", path)?),
                     None => None,
                 },
+                queued_lines: texts.required("max_queued_log_lines", super::http::count)?,
             },
             bounds: BoundSettings::from_texts(texts)?,
             http: HttpSettings::from_texts(

@@ -179,6 +179,12 @@ pub(super) const OURS: &[AgentFlag] = &[
         "Kills of one task that may wait while it is launched or recovered; more say nothing new.",
     ),
     AgentFlag::new(
+        "max_queued_log_lines",
+        Count,
+        Some("2048"),
+        "Lines of the log that may wait for whoever reads standard error; more are lost, and the log says how many.",
+    ),
+    AgentFlag::new(
         "recovery_max_parallel",
         Count,
         Some("64"),

@@ -42,6 +42,13 @@ pub(crate) async fn next_exit(process: &mut Process) -> Upid {
     }
 }
 
+/// Lets time pass at once. Only while nothing is under way: this clock does not wait for what a socket brings.
+pub(crate) async fn passes(time: Duration) {
+    tokio::time::pause();
+    tokio::time::sleep(time).await;
+    tokio::time::resume();
+}
+
 /// A client of a node.
 pub(crate) struct Client(pub(crate) TcpStream);
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libprocess::{Limits, Upid};
 
-use crate::client::{Client, Peer, message, next, next_exit, next_message, node};
+use crate::client::{Client, Peer, message, next, next_exit, next_message, node, passes};
 
 /// A message to itself; when it has come, whatever was told before it has come too.
 async fn nothing_was_told(node: &libprocess::Node, process: &mut libprocess::Process) {
@@ -52,14 +52,14 @@ async fn a_link_that_cannot_be_made_is_told() {
     nothing_was_told(&node, &mut process).await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_link_is_kept_while_idle_and_carries_later_messages() {
     let node = node(Limits::default()).await;
     let process = node.register("slave(1)").unwrap();
     let peer = Peer::bind().await;
     process.link(&peer.upid);
     let mut connection = peer.accept().await;
-    tokio::time::sleep(Duration::from_hours(100)).await;
+    passes(Duration::from_hours(100)).await;
     process.outbox().send(&peer.upid, "x", b"");
     connection.read_until("POST /master/x", 1).await;
 }

@@ -172,7 +172,18 @@ impl Contained {
     }
 
     fn memory_limitation(&self) -> Limitation {
-        Limitation::Memory(self.hard_limit().map(|bytes| Megabytes(bytes >> 20)))
+        let limit = self.hard_limit().map(|bytes| Megabytes(bytes >> 20));
+        Limitation::Memory { limit, peak: self.memory_peak() }
+    }
+
+    /// The most memory that the container ever took, in bytes. Kernels before 5.19 do not count it in v2.
+    fn memory_peak(&self) -> Option<u64> {
+        let dir = self.dirs.of(Controller::Memory)?;
+        let file = match dir.version {
+            Version::V1 => "memory.max_usage_in_bytes",
+            Version::V2 => "memory.peak",
+        };
+        count(&dir.path.join(file))
     }
 
     /// Waits until the container has run out of memory or disk, whereupon it is to be destroyed. For ever, where nothing

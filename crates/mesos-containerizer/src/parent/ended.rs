@@ -64,6 +64,9 @@ pub struct End {
     pub last_errors: String,
     /// Whether the sandbox has all of the output.
     pub is_complete: bool,
+    /// Whether it left a core dump. Parents of the first version do not say.
+    #[serde(default)]
+    pub dumped_core: bool,
 }
 
 impl End {
@@ -71,7 +74,14 @@ impl End {
     pub fn now(ended: Ended) -> Self {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let at_millis = u64::try_from(at).unwrap_or(u64::MAX);
-        Self { version: VERSION, ended, at_millis, last_errors: String::new(), is_complete: true }
+        Self {
+            version: VERSION,
+            ended,
+            at_millis,
+            last_errors: String::new(),
+            is_complete: true,
+            dumped_core: false,
+        }
     }
 
     /// Holds room for the file, on a disk that may be full at the end.
@@ -151,7 +161,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(End::load(dir.path()).unwrap(), None);
         End::reserve(dir.path()).unwrap();
-        let end = End { last_errors: "why\n".into(), ..End::now(Ended::Signalled { signal: 9 }) };
+        let signalled = End::now(Ended::Signalled { signal: 6 });
+        let end = End { last_errors: "why\n".into(), dumped_core: true, ..signalled };
         end.clone().store(dir.path()).unwrap();
         assert_eq!(End::load(dir.path()).unwrap(), Some(end));
         let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
@@ -177,7 +188,8 @@ mod tests {
                 r#"{{"version":1,"ended":{ended},"at_millis":5,"last_errors":"e","is_complete":true}}"#
             );
             std::fs::write(dir.path().join(FILE), text).unwrap();
-            assert_eq!(End::load(dir.path()).unwrap().unwrap().ended, expected);
+            let end = End::load(dir.path()).unwrap().unwrap();
+            assert_eq!((end.ended, end.dumped_core), (expected, false));
         }
     }
 }

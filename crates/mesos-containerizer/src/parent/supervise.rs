@@ -9,6 +9,8 @@
 
 use std::collections::HashSet;
 use std::os::fd::AsFd as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno as NixErrno;
@@ -16,7 +18,7 @@ use nix::sys::signal::{SigSet, Signal as NixSignal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, wait};
 
 use super::ended::{End, Ended};
 use super::output::Output;
@@ -40,6 +42,8 @@ pub(super) struct Supervision {
     output: Output,
     fifo: Fifo,
     ended: Option<Ended>,
+    /// Whether it left a core dump.
+    dumped_core: bool,
     /// Until when what is left may go on.
     grace: Option<Instant>,
     /// Those that were there when the stop began, and have had its signal from the agent.
@@ -69,7 +73,7 @@ enum Next {
 }
 
 /// The end of a child, as its parent may know it.
-pub(super) fn ended(status: &WaitIdStatus) -> Ended {
+pub(super) fn ended(status: WaitStatus) -> Ended {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Ended::Exited { code },
         (None, Some(signal)) => Ended::Signalled { signal },
@@ -106,6 +110,7 @@ impl Supervision {
             output,
             fifo,
             ended: None,
+            dumped_core: false,
             grace: None,
             asked: HashSet::new(),
             look: FIRST_LOOK,
@@ -138,6 +143,7 @@ impl Supervision {
         let mut end = End::now(ended);
         end.last_errors = self.output.last_errors(LAST_LINES);
         end.is_complete = self.output.is_complete();
+        end.dumped_core = self.dumped_core;
         end
     }
 
@@ -152,20 +158,16 @@ impl Supervision {
     /// Waits for every child that has ended.
     fn reap(&mut self) -> Children {
         loop {
-            match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT) {
+            // One call tells who it was and how it ended: between two, another may end and be taken for it.
+            match wait(WaitOptions::NOHANG) {
+                // Its number may come to be another's.
+                Ok(Some((child, status))) if child == self.command && self.ended.is_none() => {
+                    self.ended = Some(ended(status));
+                    self.dumped_core = ExitStatus::from_raw(status.as_raw()).core_dumped();
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
                 Ok(None) => return Children::Some,
-                Ok(Some(_)) => {}
-                Err(Errno::INTR) => continue,
                 Err(_) => return Children::None,
-            }
-            // Its own status is asked for by its number, while nobody has waited for it.
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            if self.ended.is_none()
-                && let Ok(Some(status)) = waitid(WaitId::Pid(self.command), options)
-            {
-                self.ended = Some(ended(&status));
-            } else {
-                let _ = waitid(WaitId::All, options);
             }
         }
     }

@@ -61,15 +61,20 @@ pub(crate) struct Run {
 impl Lab {
     /// `None`, after saying so, where this machine has no control groups to change.
     pub(crate) fn new(launcher: Launcher) -> Option<Self> {
-        Self::in_dir(Dir::Own(tempfile::tempdir().unwrap()), launcher)
+        Self::in_dir(Dir::Own(tempfile::tempdir().unwrap()), launcher, PATIENCE)
+    }
+
+    /// Lets somebody who looks on hold up an end for so long.
+    pub(crate) fn with_drain(launcher: Launcher, drain: Duration) -> Option<Self> {
+        Self::in_dir(Dir::Own(tempfile::tempdir().unwrap()), launcher, drain)
     }
 
     /// The lab of another process.
     pub(crate) fn at(dir: PathBuf, launcher: Launcher) -> Option<Self> {
-        Self::in_dir(Dir::Anothers(dir), launcher)
+        Self::in_dir(Dir::Anothers(dir), launcher, PATIENCE)
     }
 
-    fn in_dir(dir: Dir, launcher: Launcher) -> Option<Self> {
+    fn in_dir(dir: Dir, launcher: Launcher, drain: Duration) -> Option<Self> {
         let root =
             format!("mesos-test-{}", dir.path().file_name().unwrap().to_string_lossy().trim_matches('.'));
         let isolation = match launcher {
@@ -104,6 +109,7 @@ impl Lab {
         let containerizer = Containerizer::new(Settings {
             containment,
             logs: LogSettings { rotation: RotationPolicy::UNLIMITED },
+            drain_deadline: drain,
             fetcher: Fetcher::new(FetcherSettings::new(dir.path().join("cache"))),
             launcher_dir: program.parent().map(Path::to_owned),
             work_dir: dir.path().join("work"),

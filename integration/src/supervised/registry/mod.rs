@@ -8,7 +8,6 @@ mod config;
 mod proxied;
 mod publish;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -22,6 +21,7 @@ use tempfile::TempDir;
 use crate::engine::{REQUIRE, skip};
 use crate::eventually;
 use crate::images::TestImage;
+use crate::ports::free_port;
 use crate::raw::RawClient;
 use crate::sweep::TestScope;
 
@@ -205,10 +205,4 @@ async fn remove(socket: &Path, host: &str, references: &[String]) -> Result<()> 
         }
     }
     Ok(())
-}
-
-/// Returns a port that was free a moment ago.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
-    Ok(listener.local_addr()?.port())
 }

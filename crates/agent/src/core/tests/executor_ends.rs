@@ -3,12 +3,14 @@
 use mesos_proto::v1::TaskState;
 use mesos_proto::v1::task_status::Reason;
 
-use super::executors::{asked, exits, has_shutdown, libprocess, says, tells};
+use super::executor_rig::{
+    asked, custom_task, exits, has_shutdown, says, subscribes, tells, to_executor, updates, wants,
+};
 use super::*;
-use crate::model::ExecutorPhase;
+use crate::model::{ExecutorPhase, Peer};
 
 fn told_by_it(task: &str, state: TaskState) -> Event {
-    says(libprocess(), Call::Update(Box::new(tells(task, state))))
+    updates(&tells(task, state))
 }
 
 fn reregistered() -> Event {
@@ -120,4 +122,79 @@ fn an_agent_that_leaves_while_it_drains_ends_nobody() {
     bench.step(drain());
     assert_eq!(bench.step(Event::Stop(StopWish::Leave)).last(), Some(&Action::Exit(Exit::Asked)));
     assert!(!has_shutdown(&bench.step(told_by_it("t", TaskState::TaskKilled))));
+}
+
+#[test]
+fn the_end_of_an_executor_ends_its_tasks_once_and_is_told_with_its_status() {
+    let mut bench = Bench::with_executor();
+    bench.queue("u", Some(false));
+    let actions = bench.step(updates(&tells("t", TaskState::TaskFinished)));
+    let first = sent(&actions)[0].clone();
+    let gone = Gone { status: Some(256), ..Gone::default() };
+    let actions = bench.container(ContainerEvent::Terminated(Box::new(gone)));
+    let told: Vec<_> = sent(&actions).iter().map(|update| update.status.clone()).collect();
+    assert_eq!(told.len(), 1, "the one that ended has its status");
+    assert_eq!((told[0].task_id.value.as_str(), told[0].state()), ("u", TaskState::TaskFailed));
+    assert_eq!(told[0].reason(), Reason::ExecutorTerminated);
+    assert_eq!(exits(&actions), [256]);
+    let second = sent(&actions)[0].clone();
+    assert_eq!(bench.container(ContainerEvent::Terminated(Box::default())), []);
+    bench.step(acknowledge(&first));
+    let actions = bench.step(acknowledge(&second));
+    let has = |is_it: fn(&Write) -> bool| {
+        actions.iter().any(|action| matches!(action, Action::Write(write) if is_it(write)))
+    };
+    assert!(has(|write| matches!(write, Write::Sentinel(_))));
+    assert!(bench.state.agent().frameworks.is_empty());
+    assert_eq!(bench.state.agent().counters.executors_terminated, 1);
+}
+
+#[test]
+fn a_framework_that_ends_has_its_executors_end_within_their_grace() {
+    let mut bench = Bench::registered();
+    let mut task = custom_task("t", "E");
+    if let Some(executor) = &mut task.executor {
+        executor.shutdown_grace_period = Some(v1::DurationInfo { nanoseconds: 9_000_000_000 });
+    }
+    bench.step(wants(task, Some(true)));
+    bench.step(Event::Unscheduled(framework_id("F"), task_id("t")));
+    bench.step(subscribes(1));
+    let end = internal::ShutdownFrameworkMessage { framework_id: v1::FrameworkId { value: "F".into() } };
+    let actions = bench.step(from_master(Message::ShutdownFramework(end)));
+    assert!(has_shutdown(&actions));
+    let id = bench.run().container_id;
+    assert_eq!(bench.wait(Duration::from_secs(8)), []);
+    assert_eq!(bench.wait(Duration::from_secs(2)), [Action::Kill(id, Some(Duration::ZERO))]);
+    // Nothing is told of its tasks, but the executor's end is.
+    let actions = bench.container(ContainerEvent::Terminated(Box::default()));
+    assert!(sent(&actions).is_empty());
+    assert_eq!(exits(&actions), [-1]);
+    assert!(bench.state.agent().frameworks.is_empty());
+}
+
+#[test]
+fn who_waits_for_nobody_is_stopped_at_once() {
+    let mut bench = Bench::registered();
+    bench.queue("t", Some(true));
+    let end = internal::ShutdownFrameworkMessage { framework_id: v1::FrameworkId { value: "F".into() } };
+    let id = bench.run().container_id;
+    let actions = bench.step(from_master(Message::ShutdownFramework(end)));
+    assert_eq!(actions, [Action::Kill(id, Some(Duration::ZERO))]);
+}
+
+/// The next process of the agent finds it where it is.
+#[test]
+fn an_agent_that_leaves_leaves_executors_alone_and_does_not_hear_them() {
+    let mut bench = Bench::with_executor();
+    let (_, _) = bench.launch(framework("G", &[]), "d");
+    let mut transient = framework("H", &[]);
+    transient.checkpoint = Some(false);
+    bench.launch(transient, "h");
+    let actions = bench.step(Event::Stop(StopWish::Leave));
+    assert_eq!(to_executor(&actions), []);
+    assert_eq!(
+        bench.step(says(Peer::Http(9), Call::Subscribe { tasks: Vec::new(), updates: Vec::new() })),
+        [Action::ClosePeer(Peer::Http(9))]
+    );
+    assert_eq!(bench.phase(), ExecutorPhase::Running);
 }

@@ -3,7 +3,7 @@
 use mesos_proto::v1::TaskState;
 use mesos_proto::v1::task_status::Reason;
 
-use super::executors::{custom_task, given, has_shutdown, libprocess, says, tells, to_executor};
+use super::executor_rig::{custom_task, given, has_shutdown, libprocess, says, tells, to_executor};
 use super::*;
 use crate::model::{ExecutorPhase, Peer};
 

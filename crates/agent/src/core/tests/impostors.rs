@@ -2,7 +2,7 @@
 
 use mesos_proto::v1::TaskState;
 
-use super::executors::{says, tells, to_executor};
+use super::executor_rig::{says, tells, to_executor};
 use super::*;
 use crate::model::{Contact, ExecutorPhase, Peer};
 

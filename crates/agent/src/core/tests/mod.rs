@@ -1,8 +1,13 @@
 //! A registered agent of the tests, and the messages that it gets.
 
 mod executor_ends;
+mod executor_kills;
+mod executor_launches;
 mod executor_returns;
+mod executor_rig;
+mod executor_updates;
 mod executors;
+mod garbage;
 mod impostors;
 mod properties;
 mod reconnect;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::executors::{custom_task, tells};
+use super::executor_rig::{custom_task, tells};
 use super::*;
 use crate::model::{Peer, is_terminal};
 
@@ -119,13 +119,21 @@ struct World {
     /// The statuses that were acknowledged.
     acknowledged: BTreeSet<Vec<u8>>,
     last_told: Option<(Run, Peer, internal::StatusUpdate)>,
+    /// What the garbage collector may remove.
+    garbage: Vec<Garbage>,
 }
 
 impl World {
     fn sees(&mut self, actions: Vec<Action>) -> Result<(), TestCaseError> {
         for action in actions {
             match action {
-                Action::Unschedule(framework_id, _, task_id) => {
+                Action::Collect(garbage) | Action::CollectAgain(garbage) => self.garbage.push(garbage),
+                Action::Unschedule(framework_id, executor_id, task_id, run) => {
+                    let executor = Garbage::Executor(framework_id.clone(), executor_id);
+                    let task = run.map(|run| Garbage::Task(run, task_id.clone()));
+                    let framework = Garbage::Framework(framework_id.clone());
+                    let needed = [Some(framework), Some(executor), task];
+                    self.garbage.retain(|garbage| !needed.contains(&Some(garbage.clone())));
                     self.taken.insert((framework_id.to_string(), task_id.to_string()));
                     self.unscheduling.push((framework_id, task_id))
                 }
@@ -262,6 +270,25 @@ fn is_consistent(bench: &Bench) -> Result<(), TestCaseError> {
             .collect();
         for id in pending.chain(live).chain(&gone) {
             prop_assert!(seen.insert(id.clone()), "task {} is in two places", id);
+        }
+    }
+    Ok(())
+}
+
+/// The garbage collector has nothing of what is there.
+fn is_kept(bench: &Bench, world: &World) -> Result<(), TestCaseError> {
+    for framework in bench.state.agent().frameworks.values() {
+        for executor in framework.executors.values() {
+            let run = super::super::launch::run_of(&framework.id, executor);
+            let tasks = executor.tasks.iter().map(|task| Garbage::Task(run.clone(), task.id.clone()));
+            let above = [
+                Garbage::Framework(framework.id.clone()),
+                Garbage::Executor(framework.id.clone(), executor.id.clone()),
+                Garbage::Run(run.clone()),
+            ];
+            for needed in tasks.chain(above) {
+                prop_assert!(!world.garbage.contains(&needed), "{:?} is needed", needed);
+            }
         }
     }
     Ok(())
@@ -461,6 +488,7 @@ proptest! {
             prop_assert!(!actions.iter().any(|action| matches!(action, Action::Exit(_))));
             world.sees(actions)?;
             is_consistent(&bench)?;
+            is_kept(&bench, &world)?;
         }
         settle(&mut bench, &mut world)?;
         for task in &world.taken {

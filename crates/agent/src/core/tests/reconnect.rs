@@ -8,7 +8,7 @@ use mesos_proto::v1::TaskState;
 use mesos_proto::v1::task_status::Reason;
 use mesos_types::ContainerId;
 
-use super::executors::{PID, custom_task, libprocess, says, tells, to_executor};
+use super::executor_rig::{PID, custom_task, libprocess, says, tells, to_executor};
 use super::*;
 use crate::model::{Contact, ExecutorPhase, Peer, Recovery};
 

@@ -3,7 +3,7 @@
 use mesos_proto::v1::container_info::{MesosInfo, Type};
 use mesos_proto::v1::task_status::Reason;
 
-use super::executors::custom_task;
+use super::executor_rig::custom_task;
 use super::*;
 
 fn mesos(image: bool) -> Option<v1::ContainerInfo> {

@@ -112,6 +112,25 @@ fn a_framework_that_ended_tells_nothing_more_and_goes_with_its_last_container() 
     assert_eq!(bench.step(Event::Unscheduled(framework_id("F"), task_id("pending"))), []);
 }
 
+/// As in stock, where an executor tells its end to nobody, and the agent makes no status.
+#[rstest::rstest]
+#[case::its_end(TaskEvent::Ended(status("t", TaskState::TaskKilled)), 1)]
+#[case::a_launch_that_failed(TaskEvent::Refused("why".into()), 0)]
+#[case::a_launch_that_was_not_begun(TaskEvent::NeverLaunched, 0)]
+fn what_is_told_of_a_framework_that_ended_is_counted_where_an_executor_tells_it(
+    #[case] last: TaskEvent,
+    #[case] expected: u64,
+) {
+    let mut bench = Bench::registered();
+    let (run, _) = bench.launch(framework("F", &[]), "t");
+    bench.step(from_master(Message::ShutdownFramework(internal::ShutdownFrameworkMessage {
+        framework_id: v1::FrameworkId { value: "F".into() },
+    })));
+    let actions = bench.step(Event::Task(run, Box::new(last)));
+    assert!(sent(&actions).is_empty());
+    assert_eq!(bench.state.agent().counters.invalid_status_updates, expected);
+}
+
 #[test]
 fn a_drain_stops_all_takes_none_and_ends_with_the_last() {
     let mut bench = Bench::registered();
