@@ -29,6 +29,16 @@ pub enum CheckpointError {
         /// The system's words for it.
         source: io::Error,
     },
+    /// The process may not.
+    #[error("cannot {operation} {path:?} (run the agent as root, or let its user do this)")]
+    NotPermitted {
+        /// What was tried, as a verb that fits before the path.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's words for it.
+        source: io::Error,
+    },
     /// Something else than what belongs there: a symbolic link, a directory in a file's place, …
     #[error("cannot {operation} {path:?}: it is not {expected}")]
     Unexpected {
@@ -89,6 +99,7 @@ impl CheckpointError {
         let path = path.into();
         match errno {
             Errno::NOSPC | Errno::DQUOT => Self::NoSpace { operation, path, source: errno.into() },
+            Errno::ACCESS | Errno::PERM => Self::NotPermitted { operation, path, source: errno.into() },
             Errno::LOOP => Self::Unexpected { operation, path, expected: "free of symbolic links" },
             _ => Self::Io { operation, path, source: errno.into() },
         }
@@ -106,6 +117,7 @@ impl CheckpointError {
         match self {
             Self::Io { path, .. }
             | Self::NoSpace { path, .. }
+            | Self::NotPermitted { path, .. }
             | Self::Unexpected { path, .. }
             | Self::NotBelow { path, .. }
             | Self::TooLarge { path, .. }
@@ -134,5 +146,25 @@ impl<T> Context<T> for io::Result<T> {
             Some(errno) => CheckpointError::from_errno(operation, path, errno),
             None => CheckpointError::Io { operation, path: path.into(), source: error },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::full(
+        Errno::NOSPC,
+        "cannot write \"/w/a\" (free disk space or raise the quota of its file system)"
+    )]
+    #[case::not_allowed(
+        Errno::ACCESS,
+        "cannot write \"/w/a\" (run the agent as root, or let its user do this)"
+    )]
+    #[case::a_link(Errno::LOOP, "cannot write \"/w/a\": it is not free of symbolic links")]
+    #[case::another(Errno::IO, "cannot write \"/w/a\"")]
+    fn a_failure_names_its_remedy(#[case] errno: Errno, #[case] expected: &str) {
+        assert_eq!(CheckpointError::from_errno("write", "/w/a", errno).to_string(), expected);
     }
 }
