@@ -1,9 +1,13 @@
 //! Whether a following stream may have left out a whole file of the engine's log.
 //!
 //! When Docker 20.10 rotates a log twice while its reader is still busy with the first file, the reader goes on with
-//! the newest one, and says nothing. What it sends is in order and looks complete. But it can happen only when the
-//! reader is behind, and what is left out took the task some time to write: a jump between two stamps that both lie
-//! before the moment at which the first was received.
+//! the newest one, and says nothing. What it sends is in order and looks complete. But the reader is behind then, and
+//! what is left out took the task some time to write: a jump between two stamps that both lie before the moment at which
+//! the first was received.
+//!
+//! Not seen here is a reader that had come to a file's end and was given the next one late: a rotation between the
+//! request and the moment at which the engine watches the file is not told to it before the next one, and an engine that
+//! is starved may take its time. Such a gap looks like a pause of the task.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
